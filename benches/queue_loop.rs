@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use pggit::clock::{Clock as _, System};
-use pggit::domain::{BackupId, Ending, Line, NewJob, RetryPolicy, VerificationKind, VerifyWork, Work};
+use pggit::domain::{AttemptEnd, BackupId, Line, NewJob, RetryPolicy, VerificationKind, VerifyWork, Work};
 use pggit::git::Repository;
 use pggit::pg::{Client, ConnInfo, Environment};
 use pggit::queue::{Claimant, PostgresQueue, Queue, RefsQueue};
@@ -74,7 +74,7 @@ fn main() {
                         next = queue.claim(&me).unwrap();
                         continue;
                     };
-                    let completed = Ending::Completed { output: String::new(), tell: false };
+                    let completed = AttemptEnd::Completed { output: String::new(), tell: false };
                     next = queue.end_and_claim(&claim, &completed, &me).unwrap().1;
                     done.fetch_add(1, Ordering::Relaxed);
                 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::domain::{Line, Timestamp, Uptime};
+use crate::domain::{BootTime, Line, Timestamp};
 
 /// Tells the time.
 pub trait Clock: Send + Sync {
@@ -15,7 +15,7 @@ pub trait Clock: Send + Sync {
 
     /// How long this machine has been running: a clock that nobody sets back,
     /// and that is the same for all processes.
-    fn uptime(&self) -> Uptime;
+    fn uptime(&self) -> BootTime;
 }
 
 /// The clock of this machine.
@@ -28,13 +28,13 @@ impl Clock for System {
         Timestamp::from(chrono::Utc::now())
     }
 
-    fn uptime(&self) -> Uptime {
+    fn uptime(&self) -> BootTime {
         static BOOT: OnceLock<Line> = OnceLock::new();
         let read = || std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let boot_id = BOOT.get_or_init(|| Line::lossy(&read())).clone();
         let since = clock_gettime(ClockId::Boottime);
         let millis = since.tv_sec.unsigned_abs() * 1000 + since.tv_nsec.unsigned_abs() / 1_000_000;
-        Uptime { boot_id, millis }
+        BootTime { boot_id, millis }
     }
 }
 
@@ -69,7 +69,7 @@ impl Clock for Manual {
         self.hands().0
     }
 
-    fn uptime(&self) -> Uptime {
-        Uptime { boot_id: Line::lossy("manual"), millis: self.hands().1 }
+    fn uptime(&self) -> BootTime {
+        BootTime { boot_id: Line::lossy("manual"), millis: self.hands().1 }
     }
 }

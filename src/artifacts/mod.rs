@@ -15,4 +15,4 @@ pub use adapters::{adapter_for, restorer_of};
 pub use counts::{Counted, ROW_COUNTS, recorded_counts, row_counts};
 pub use error::{Error, of_store};
 pub use sink::{DraftSink, NoSink};
-pub use source::HeldSource;
+pub use source::StoreSource;

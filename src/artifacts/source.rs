@@ -9,9 +9,9 @@ use crate::tools;
 use crate::tools::adapter::Source;
 
 /// The bytes of a backup in a store or a directory.
-pub struct HeldSource(pub StoredBackup);
+pub struct StoreSource(pub StoredBackup);
 
-impl Source for HeldSource {
+impl Source for StoreSource {
     fn names(&self) -> io::Result<Vec<String>> {
         self.0.names().map_err(io::Error::other)
     }

@@ -6,7 +6,7 @@ use super::{MERGE_TAG, ScheduledRule, WantedBackup};
 use crate::config::Config;
 use crate::domain::{DatabaseName, Line, TagKey};
 use crate::policy::BranchRule;
-use crate::workspace::queue::Wish;
+use crate::workspace::queue::JobOptions;
 
 /// A backup job to queue.
 pub struct BackupJob {
@@ -15,17 +15,17 @@ pub struct BackupJob {
     /// The reason, for people.
     pub reason: String,
     /// The options of the job.
-    pub wish: Wish,
+    pub wish: JobOptions,
 }
 
 /// Returns the job for a schedule that is due.
 pub fn scheduled_job(planned: &ScheduledRule) -> BackupJob {
-    let wish = Wish {
+    let wish = JobOptions {
         backup_type: planned.rule.kind,
         tool: planned.rule.tool.clone(),
         key: planned.job_key(),
         tags: tag("schedule", planned.rule.preset.map_or("cron", |preset| preset.as_str())),
-        ..Wish::default()
+        ..JobOptions::default()
     };
     let slot = planned.state.slot.map_or(String::new(), |slot| format!(" of {}", planned.zone.format(slot)));
     BackupJob { database: planned.database.clone(), reason: format!("schedule {}{slot}", planned.rule), wish }
@@ -33,16 +33,16 @@ pub fn scheduled_job(planned: &ScheduledRule) -> BackupJob {
 
 /// Returns the job for a branch that has moved.
 pub fn merge_job(wanted: &WantedBackup) -> BackupJob {
-    let wish = Wish {
+    let wish = JobOptions {
         commit: Some(wanted.commit.clone()),
         branch: Some(Line::lossy(&wanted.branch)),
-        yields: true,
+        prefer_mark: true,
         backup_type: wanted.kind,
         tool: wanted.tool.clone(),
         priority: wanted.priority,
         key: Some(wanted.job_key()),
         tags: tag(MERGE_TAG, wanted.commit.as_str()),
-        ..Wish::default()
+        ..JobOptions::default()
     };
     let reason = format!("{} at {}", wanted.branch, wanted.commit.short());
     BackupJob { database: wanted.database.clone(), reason, wish }

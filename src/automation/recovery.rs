@@ -1,6 +1,6 @@
 //! Detects the first completed backup after failures.
 
-use crate::domain::{Job, JobKind, JobState, Outcome};
+use crate::domain::{AttemptOutcome, Job, JobKind, JobState};
 
 /// Returns true if `job`, which has just been completed, is the first completed backup of its database
 /// after a permanent failure. `others` are all jobs of the queue.
@@ -9,7 +9,7 @@ pub fn is_recovery(job: &Job, others: &[Job]) -> bool {
         return false;
     }
     // A user has retried the failed job, which restarts the numbers of its attempts.
-    let is_failure = |outcome| matches!(outcome, Outcome::Failed | Outcome::Lost);
+    let is_failure = |outcome| matches!(outcome, AttemptOutcome::Failed | AttemptOutcome::Lost);
     let again = |pair: &[crate::domain::AttemptReport]| {
         is_failure(pair[0].outcome) && pair[1].number <= pair[0].number
     };

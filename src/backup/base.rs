@@ -4,11 +4,11 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::Error;
-use super::create::{Request, Surroundings};
+use super::create::{BackupContext, BackupRequest};
 use crate::domain::{Backup, BackupId, BackupType, ChainError, Line, Status, dependency_chain};
 use crate::ledger::{Filter, Ledger, Row};
 use crate::pg::ServerFacts;
-use crate::tools::adapter::Basis;
+use crate::tools::adapter::BackupBase;
 
 /// The number of newest records that are read first. Older ones are read only if the tool cannot
 /// build on any of these.
@@ -21,29 +21,29 @@ const CANDIDATES_AT_FIRST: usize = 16;
 /// # Errors
 /// Fails if a record cannot be read, or if the tool does not make backups of this type.
 pub(super) fn choose_base(
-    around: &Surroundings<'_>,
-    request: &Request,
+    context: &BackupContext<'_>,
+    request: &BackupRequest,
     facts: &ServerFacts,
-) -> Result<(Basis, Vec<Backup>), Error> {
+) -> Result<(BackupBase, Vec<Backup>), Error> {
     if request.kind == BackupType::Full {
-        return Ok((around.adapter.choose_base(request.kind, facts, &[])?, Vec::new()));
+        return Ok((context.adapter.choose_base(request.kind, facts, &[])?, Vec::new()));
     }
     let filter = Filter {
         databases: vec![request.database.name.clone()],
         statuses: vec![Status::Completed],
-        tools: vec![Line::lossy(around.adapter.name())],
+        tools: vec![Line::lossy(context.adapter.name())],
         ..Filter::default()
     };
-    let overview = around.ledger.overview()?;
+    let overview = context.ledger.overview()?;
     let mut rows = overview.select(&filter);
     rows.sort_by_key(|row| Reverse((row.completed_at(), row.id())));
-    let mut candidates = Candidates { ledger: &around.ledger, rows: &rows, read: BTreeMap::new() };
+    let mut candidates = Candidates { ledger: &context.ledger, rows: &rows, read: BTreeMap::new() };
     let mut count = CANDIDATES_AT_FIRST;
     loop {
         let newest: Vec<BackupId> = rows.iter().take(count).map(Row::id).collect();
         let known = candidates.with_chains(&newest)?;
         let known: Vec<&Backup> = known.iter().collect();
-        let basis = around.adapter.choose_base(request.kind, facts, &known)?;
+        let basis = context.adapter.choose_base(request.kind, facts, &known)?;
         let parent = basis.parent.as_ref().map(|parent| parent.id);
         let is_newest = parent.is_some_and(|parent| newest.contains(&parent));
         if is_newest || count >= rows.len() {

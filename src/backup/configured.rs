@@ -10,11 +10,11 @@ use crate::progress::Progress;
 use crate::workspace::{Workspace, connect, places, store};
 
 use super::Error;
-use super::create::{Request, Surroundings, Unsuccessful, create};
+use super::create::{BackupContext, BackupRequest, FailedRun, create};
 
 /// Replaces the tool `auto` by the tool for the size of the database. If the server is unreachable, it
 /// only warns. Fails if the workspace cannot be opened.
-pub fn choose_tool(workspace: &Workspace, request: &mut Request) -> Result<(), Error> {
+pub fn choose_tool(workspace: &Workspace, request: &mut BackupRequest) -> Result<(), Error> {
     let server = connect::conninfo(workspace, &request.database)?;
     // With an unreachable server the backup fails later, and the failure is recorded then.
     match decide(&mut request.database, &server) {
@@ -30,11 +30,11 @@ pub fn choose_tool(workspace: &Workspace, request: &mut Request) -> Result<(), E
 /// destination. The outer error is one that occurred before the backup was registered.
 pub fn create_configured(
     workspace: &Workspace,
-    request: &Request,
+    request: &BackupRequest,
     output: Option<&Path>,
     store: Option<&str>,
     progress: &dyn Progress,
-) -> Result<Result<Entry, Unsuccessful>, Error> {
+) -> Result<Result<Entry, FailedRun>, Error> {
     let config = workspace.config()?;
     let server = connect::conninfo(workspace, &request.database)?;
     let programs = workspace.programs()?;
@@ -44,7 +44,7 @@ pub fn create_configured(
         false => Some(store::place(workspace, &request.database, output, store)?),
     };
     let clock = workspace.clock();
-    let surroundings = Surroundings {
+    let surroundings = BackupContext {
         ledger: workspace.ledger()?,
         clock: clock.as_ref(),
         server,

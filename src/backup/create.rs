@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 use std::thread;
 
-use crate::artifacts::{DraftSink, HeldSource, NoSink, ROW_COUNTS, of_store, row_counts};
+use crate::artifacts::{DraftSink, NoSink, ROW_COUNTS, StoreSource, of_store, row_counts};
 use crate::clock::Clock;
 use crate::config::DatabaseConfig;
 use crate::domain::{
@@ -25,17 +25,17 @@ use crate::pg::{Client, ConnInfo, ServerFacts, Snapshot};
 use crate::process::{self, Liveness, Owner, crash_point, interrupt, is_alive};
 use crate::progress::Progress;
 use crate::store::{Access, BackupDestination, PendingBackup, StoredBackup};
-use crate::tools::adapter::{Basis, Made, Order, Source, Subject};
+use crate::tools::adapter::{BackupBase, BackupOrder, BackupOutput, BackupRef, Source};
 use crate::tools::{self, Adapter, DumpSpec, Programs};
 
 use super::base::choose_base;
-use super::choice::{Asked, Chosen, choose};
+use super::commit::{CommitSpec, ResolvedCommit, choose_commit};
 use super::error::{Error, NotAgain};
 use super::migrations::{MIGRATIONS, migrations};
 
 /// The backup to make and its options.
 #[derive(Debug)]
-pub struct Request {
+pub struct BackupRequest {
     /// The id of the backup, if it was chosen before. If the backup is registered already, this run is
     /// its next attempt.
     pub id: Option<BackupId>,
@@ -44,7 +44,7 @@ pub struct Request {
     /// The database with its configuration and the options of the command line.
     pub database: DatabaseConfig,
     /// The requested commit.
-    pub asked: Asked,
+    pub asked: CommitSpec,
     /// True if the commit recorded in the database is ignored.
     pub force: bool,
     /// The name of the backup; the default has the database and the time.
@@ -54,7 +54,7 @@ pub struct Request {
 }
 
 /// The environment of a run.
-pub struct Surroundings<'a> {
+pub struct BackupContext<'a> {
     /// The ledger that records the backup.
     pub ledger: Ledger<'a>,
     /// The clock.
@@ -75,7 +75,7 @@ pub struct Surroundings<'a> {
 
 /// A run that did not make a backup.
 #[derive(Debug)]
-pub struct Unsuccessful {
+pub struct FailedRun {
     /// The cause.
     pub error: Box<Error>,
     /// The record, if the backup was registered.
@@ -84,7 +84,7 @@ pub struct Unsuccessful {
     pub not_recorded: Option<Box<ledger::Error>>,
 }
 
-impl<E: Into<Error>> From<E> for Unsuccessful {
+impl<E: Into<Error>> From<E> for FailedRun {
     fn from(error: E) -> Self {
         Self { error: Box::new(error.into()), entry: None, not_recorded: None }
     }
@@ -94,54 +94,54 @@ impl<E: Into<Error>> From<E> for Unsuccessful {
 ///
 /// # Errors
 /// Fails if the backup could not be made. Every failure after the choice of the commit is recorded.
-pub fn create(around: &Surroundings<'_>, request: &Request) -> Result<Entry, Unsuccessful> {
-    let registered = registered(around, request)?;
+pub fn create(context: &BackupContext<'_>, request: &BackupRequest) -> Result<Entry, FailedRun> {
+    let registered = registered(context, request)?;
     if let Some(entry) = registered.as_ref().filter(|entry| entry.backup.status == Status::Completed) {
         return Ok(entry.clone());
     }
-    let repository = around.ledger.schema_repository();
+    let repository = context.ledger.schema_repository();
     let asked = match &registered {
-        Some(entry) => Asked::Revision(entry.backup.commit.to_string()),
+        Some(entry) => CommitSpec::Revision(entry.backup.commit.to_string()),
         None => request.asked.clone(),
     };
     let name = request.database.name.as_str();
-    let choice = |mark: Option<&str>| choose(repository, &asked, mark, name, request.force);
+    let choice = |mark: Option<&str>| choose_commit(repository, &asked, mark, name, request.force);
     // An unknown revision is reported before the first connection to the server.
-    if asked != Asked::Nothing {
-        choose(repository, &asked, None, name, true)?;
+    if asked != CommitSpec::Nothing {
+        choose_commit(repository, &asked, None, name, true)?;
     }
-    let begin = |chosen: &Chosen, basis: Basis| match &registered {
-        Some(entry) => again(around, entry),
-        None => register(around, request, chosen, basis),
+    let begin = |chosen: &ResolvedCommit, basis: BackupBase| match &registered {
+        Some(entry) => again(context, entry),
+        None => register(context, request, chosen, basis),
     };
-    let client = match connect(around) {
+    let client = match connect(context) {
         Ok(client) => client,
         Err(error) => {
-            let begun = choice(None).ok().map(|chosen| begin(&chosen, Basis::of(request.kind)));
-            return Err(unreachable(around, begun, error));
+            let begun = choice(None).ok().map(|chosen| begin(&chosen, BackupBase::of(request.kind)));
+            return Err(unreachable(context, begun, error));
         }
     };
-    let snapshot = match around.adapter.reads_snapshot() {
+    let snapshot = match context.adapter.reads_snapshot() {
         true => Some(client.export_snapshot().map_err(Error::from)?),
         false => None,
     };
     let facts = client.facts().map_err(Error::from)?;
     let chosen = choice(client.read_mark().map_err(Error::from)?.as_deref())?;
-    let (basis, chain) = choose_base(around, request, &facts)?;
+    let (basis, chain) = choose_base(context, request, &facts)?;
     let entry = begin(&chosen, basis.clone()).map_err(Error::from)?;
     crash_point("backup.registered");
-    let run = Run { around, request, client: &client, facts: &facts, entry: &entry, basis, chain };
+    let run = BackupRun { context, request, client: &client, facts: &facts, entry: &entry, basis, chain };
     let made = run.make(snapshot.as_ref().map(Snapshot::id)).and_then(|made| {
         snapshot.map_or(Ok(()), Snapshot::finish)?;
         Ok(made)
     });
-    made.and_then(|made| run.complete(made)).map_err(|error| failed(around, entry.clone(), error))
+    made.and_then(|made| run.complete(made)).map_err(|error| failed(context, entry.clone(), error))
 }
 
 /// Returns the record if the backup is registered already. Fails if it cannot be retried.
-fn registered(around: &Surroundings<'_>, request: &Request) -> Result<Option<Entry>, Error> {
+fn registered(context: &BackupContext<'_>, request: &BackupRequest) -> Result<Option<Entry>, Error> {
     let Some(id) = request.id else { return Ok(None) };
-    let entry = match around.ledger.by_id(id) {
+    let entry = match context.ledger.by_id(id) {
         Ok(entry) => entry,
         Err(ledger::Error::NotFound { .. }) => return Ok(None),
         Err(error) => return Err(error.into()),
@@ -168,39 +168,39 @@ fn is_being_made(backup: &Backup) -> bool {
 }
 
 /// Records the start of the next attempt.
-fn again(around: &Surroundings<'_>, entry: &Entry) -> Result<Entry, ledger::Error> {
+fn again(context: &BackupContext<'_>, entry: &Entry) -> Result<Entry, ledger::Error> {
     let attempt = entry.record.next_attempt();
     let started = Started { attempt, owner: Owner::current().ok(), started_at: None };
     let change = Body::from(started);
-    around.ledger.append_at(&entry.backup.commit, entry.backup.id, |_| Ok(change.clone().into()))
+    context.ledger.append_at(&entry.backup.commit, entry.backup.id, |_| Ok(change.clone().into()))
 }
 
-fn connect(around: &Surroundings<'_>) -> Result<Client, Error> {
-    Ok(Client::connect(&around.server, "git-pggit")?)
+fn connect(context: &BackupContext<'_>) -> Result<Client, Error> {
+    Ok(Client::connect(&context.server, "git-pggit")?)
 }
 
 /// Records that the backup failed because the database is unreachable.
 fn unreachable(
-    around: &Surroundings<'_>,
+    context: &BackupContext<'_>,
     begun: Option<Result<Entry, ledger::Error>>,
     error: Error,
-) -> Unsuccessful {
+) -> FailedRun {
     match begun {
-        Some(Ok(entry)) => failed(around, entry, error),
+        Some(Ok(entry)) => failed(context, entry, error),
         Some(Err(other)) => {
-            Unsuccessful { error: Box::new(error), entry: None, not_recorded: Some(Box::new(other)) }
+            FailedRun { error: Box::new(error), entry: None, not_recorded: Some(Box::new(other)) }
         }
         None => error.into(),
     }
 }
 
 fn register(
-    around: &Surroundings<'_>,
-    request: &Request,
-    chosen: &Chosen,
-    basis: Basis,
+    context: &BackupContext<'_>,
+    request: &BackupRequest,
+    chosen: &ResolvedCommit,
+    basis: BackupBase,
 ) -> Result<Entry, ledger::Error> {
-    let now = around.clock.now();
+    let now = context.clock.now();
     let database = &request.database;
     let new = NewBackup {
         id: request.id.unwrap_or_else(|| BackupId::new(now)),
@@ -212,14 +212,14 @@ fn register(
         commit: chosen.commit.clone(),
         branch: chosen.branch.clone(),
         kind: basis.kind,
-        tool: Tool { name: Line::lossy(around.adapter.name()), version: None },
+        tool: Tool { name: Line::lossy(context.adapter.name()), version: None },
         depends_on: basis.parent.into_iter().collect(),
         expires_at: None,
         tags: request.tags.clone(),
         metadata: chosen.to_metadata(),
     };
     let started = Started { attempt: 1, owner: Owner::current().ok(), started_at: None };
-    around.ledger.register(&new, &[started.into()])
+    context.ledger.register(&new, &[started.into()])
 }
 
 /// Returns a name such as `shop-20261121T034006.123Z`. The milliseconds distinguish two backups in one
@@ -231,7 +231,7 @@ pub fn default_name(database: &str, at: Timestamp) -> Result<BackupName, crate::
 }
 
 /// Records the failure.
-fn failed(around: &Surroundings<'_>, entry: Entry, error: Error) -> Unsuccessful {
+fn failed(context: &BackupContext<'_>, entry: Entry, error: Error) -> FailedRun {
     let error = match interrupt::requested() {
         Some(signal) => Error::Interrupted { signal },
         None => error,
@@ -239,11 +239,9 @@ fn failed(around: &Surroundings<'_>, entry: Entry, error: Error) -> Unsuccessful
     let attempt = entry.backup.attempt.as_ref().map(|attempt| attempt.number);
     let failure = Failure { code: Line::lossy(error.code()), message: describe(&error) };
     let body = Body::from(Failed { attempt, error: failure });
-    match around.ledger.append_at(&entry.backup.commit, entry.backup.id, |_| Ok(body.clone().into())) {
-        Ok(entry) => {
-            Unsuccessful { error: Box::new(error), entry: Some(Box::new(entry)), not_recorded: None }
-        }
-        Err(other) => Unsuccessful {
+    match context.ledger.append_at(&entry.backup.commit, entry.backup.id, |_| Ok(body.clone().into())) {
+        Ok(entry) => FailedRun { error: Box::new(error), entry: Some(Box::new(entry)), not_recorded: None },
+        Err(other) => FailedRun {
             error: Box::new(error),
             entry: Some(Box::new(entry)),
             not_recorded: Some(Box::new(other)),
@@ -268,34 +266,34 @@ fn describe(error: &Error) -> String {
 }
 
 /// A registered run.
-struct Run<'a> {
-    around: &'a Surroundings<'a>,
-    request: &'a Request,
+struct BackupRun<'a> {
+    context: &'a BackupContext<'a>,
+    request: &'a BackupRequest,
     client: &'a Client,
     facts: &'a ServerFacts,
     entry: &'a Entry,
-    basis: Basis,
+    basis: BackupBase,
     chain: Vec<Backup>,
 }
 
 /// The result of the tool: durable, but not published.
-struct Whole {
+struct ToolResult {
     draft: Option<PendingBackup>,
-    made: Made,
+    made: BackupOutput,
     schema: Option<Vec<u8>>,
 }
 
-impl Run<'_> {
-    fn make(&self, snapshot: Option<&str>) -> Result<Whole, Error> {
+impl BackupRun<'_> {
+    fn make(&self, snapshot: Option<&str>) -> Result<ToolResult, Error> {
         let draft = self.draft()?;
         let sources = self.sources()?;
-        let mut chain: Vec<Subject<'_>> = Vec::new();
+        let mut chain: Vec<BackupRef<'_>> = Vec::new();
         for (backup, source) in self.chain.iter().zip(&sources) {
             let source = source.as_ref().map(|source| source as &dyn Source);
-            chain.push(Subject { backup, chain: &[], source });
+            chain.push(BackupRef { backup, chain: &[], source });
         }
-        let parent = chain.split_last().map(|(parent, before)| Subject { chain: before, ..*parent });
-        let order = Order {
+        let parent = chain.split_last().map(|(parent, before)| BackupRef { chain: before, ..*parent });
+        let order = BackupOrder {
             id: self.entry.backup.id,
             name: &self.entry.backup.name,
             database: &self.request.database.name,
@@ -330,11 +328,11 @@ impl Run<'_> {
         counts.into_iter().for_each(|counts| made.metadata.insert(ROW_COUNTS, counts));
         migrations.into_iter().for_each(|state| made.metadata.insert(MIGRATIONS, state));
         interrupted()?;
-        Ok(Whole { draft, made, schema })
+        Ok(ToolResult { draft, made, schema })
     }
 
-    fn run(&self, order: &Order<'_>, draft: Option<&PendingBackup>) -> Result<Made, Error> {
-        let (adapter, progress) = (&self.around.adapter, self.around.progress);
+    fn run(&self, order: &BackupOrder<'_>, draft: Option<&PendingBackup>) -> Result<BackupOutput, Error> {
+        let (adapter, progress) = (&self.context.adapter, self.context.progress);
         let made = match draft {
             Some(draft) => {
                 let compression = self.request.database.compression.value;
@@ -346,9 +344,9 @@ impl Run<'_> {
     }
 
     fn draft(&self) -> Result<Option<PendingBackup>, Error> {
-        let Some(place) = &self.around.place else { return Ok(None) };
+        let Some(place) = &self.context.place else { return Ok(None) };
         place.sweep();
-        let (id, now) = (self.artifact_id(), self.around.clock.now());
+        let (id, now) = (self.artifact_id(), self.context.clock.now());
         let database = &self.request.database;
         Ok(Some(place.draft(&id, database.name.as_str(), database.compression.value, now)?))
     }
@@ -365,12 +363,12 @@ impl Run<'_> {
 
     /// Returns the bytes of the backups of the chain. An element is `None` if the tool keeps the bytes
     /// in a repository of its own.
-    fn sources(&self) -> Result<Vec<Option<HeldSource>>, Error> {
+    fn sources(&self) -> Result<Vec<Option<StoreSource>>, Error> {
         let open = |backup: &Backup| match &backup.location {
-            Some(_) if !self.around.adapter.has_repository() => {
-                let held = StoredBackup::open(backup, &self.around.access);
+            Some(_) if !self.context.adapter.has_repository() => {
+                let held = StoredBackup::open(backup, &self.context.access);
                 let held = held.map_err(|source| Error::BaseUnreadable { backup: backup.id, source })?;
-                Ok(Some(HeldSource(held)))
+                Ok(Some(StoreSource(held)))
             }
             _ => Ok(None),
         };
@@ -381,7 +379,7 @@ impl Run<'_> {
     /// with the tool, which takes longer.
     fn recorder(
         &self,
-        order: &Order<'_>,
+        order: &BackupOrder<'_>,
     ) -> Result<Option<impl FnOnce() -> Result<Vec<u8>, tools::Error> + Send + use<>>, Error> {
         let database = &self.request.database;
         if !database.record_schema.value {
@@ -393,7 +391,7 @@ impl Run<'_> {
             deadline: order.deadline,
             ..DumpSpec::of_schema(self.client, false)?
         };
-        let programs = self.around.programs.for_server(self.facts.major);
+        let programs = self.context.programs.for_server(self.facts.major);
         Ok(Some(move || programs.schema_sql(&spec)))
     }
 
@@ -402,7 +400,7 @@ impl Run<'_> {
         &'s self,
         snapshot: Option<&'s str>,
     ) -> Option<impl FnOnce() -> serde_json::Value + Send + use<'s>> {
-        let (database, server) = (&self.request.database, &self.around.server);
+        let (database, server) = (&self.request.database, &self.context.server);
         let snapshot = snapshot.filter(|_| database.record_counts.value)?;
         let schemas: Vec<&str> = database.dump.schemas.iter().map(String::as_str).collect();
         Some(move || row_counts(server, snapshot, &schemas))
@@ -414,8 +412,8 @@ impl Run<'_> {
         snapshot: Option<&'s str>,
     ) -> Option<impl FnOnce() -> Option<serde_json::Value> + Send + use<'s>> {
         let snapshot = snapshot?;
-        let (database, server) = (&self.request.database, &self.around.server);
-        let repository = self.around.ledger.schema_repository().for_thread();
+        let (database, server) = (&self.request.database, &self.context.server);
+        let repository = self.context.ledger.schema_repository().for_thread();
         let commit = Oid::from(&self.entry.backup.commit);
         Some(move || migrations(server, snapshot, &repository, commit, database))
     }
@@ -423,7 +421,7 @@ impl Run<'_> {
     /// Returns the compression of the destination. It is used if the tool does not compress.
     fn compression(&self) -> Option<Line> {
         let level = self.request.database.compression.value;
-        let text = match (self.around.place.as_ref()?, level) {
+        let text = match (self.context.place.as_ref()?, level) {
             (BackupDestination::Store { .. }, Compression::None) => "zstd".to_owned(),
             (_, Compression::Zstd(level)) => format!("zstd:{level}"),
             (BackupDestination::Directory(_), Compression::None) => "none".to_owned(),
@@ -431,7 +429,7 @@ impl Run<'_> {
         Some(Line::lossy(&text))
     }
 
-    fn completed(&self, draft: Option<&PendingBackup>, made: Made) -> Result<Completed, Error> {
+    fn completed(&self, draft: Option<&PendingBackup>, made: BackupOutput) -> Result<Completed, Error> {
         let location = match (made.location, draft) {
             (Some(location), _) => Some(location),
             (None, Some(draft)) => Some(location(&draft.location()?)?),
@@ -443,7 +441,7 @@ impl Run<'_> {
         let basis = made.basis.map(|basis| self.recorded(basis)).filter(|basis| *basis != self.basis);
         let mut metadata = made.metadata;
         if let Some(snapshot) =
-            self.facts.snapshot.as_deref().filter(|_| self.around.adapter.reads_snapshot())
+            self.facts.snapshot.as_deref().filter(|_| self.context.adapter.reads_snapshot())
         {
             metadata.insert("snapshot", snapshot);
         }
@@ -461,7 +459,7 @@ impl Run<'_> {
             artifacts: made.artifacts,
             started_at: None,
             completed_at: None,
-            postgres: Some(postgres(self.facts, self.around.server.dbname(), made.postgres)),
+            postgres: Some(postgres(self.facts, self.context.server.dbname(), made.postgres)),
             tool_version: Some(Line::lossy(&made.tool_version)),
             metadata,
         })
@@ -469,31 +467,31 @@ impl Run<'_> {
 
     /// Removes the parent from `basis` if it has no record, because the tool may use a backup that is
     /// not imported yet. Then only the metadata of the tool names the parent.
-    fn recorded(&self, basis: Basis) -> Basis {
-        let is_there = |parent: &Dependency| self.around.ledger.by_id(parent.id).is_ok();
-        Basis { parent: basis.parent.filter(is_there), ..basis }
+    fn recorded(&self, basis: BackupBase) -> BackupBase {
+        let is_there = |parent: &Dependency| self.context.ledger.by_id(parent.id).is_ok();
+        BackupBase { parent: basis.parent.filter(is_there), ..basis }
     }
 
     /// Publishes the bytes, and then records that the backup is completed.
-    fn complete(&self, Whole { draft, made, schema }: Whole) -> Result<Entry, Error> {
+    fn complete(&self, ToolResult { draft, made, schema }: ToolResult) -> Result<Entry, Error> {
         let body = self.completed(draft.as_ref(), made)?;
-        let event = self.around.ledger.next_event(&self.entry.record, body.into())?;
+        let event = self.context.ledger.next_event(&self.entry.record, body.into())?;
         let record = completed_record(&self.entry.record, &event);
         let published = draft.map(|draft| draft.publish(record)).transpose()?;
         crash_point("backup.published");
-        let error = match self.around.ledger.append_event_with_schema(&event, schema.as_deref()) {
+        let error = match self.context.ledger.append_event_with_schema(&event, schema.as_deref()) {
             Ok(entry) => {
                 crash_point("backup.completed");
                 return Ok(entry);
             }
             Err(error) => error,
         };
-        match self.around.ledger.by_id(self.entry.backup.id) {
+        match self.context.ledger.by_id(self.entry.backup.id) {
             // The backup is completed, although a later step failed.
             Ok(entry) if entry.record.event(event.id).is_some() => Ok(entry),
             // Bytes without a record would be garbage that no command finds.
             Ok(_) => {
-                if let (Some(place), Some(published)) = (&self.around.place, &published) {
+                if let (Some(place), Some(published)) = (&self.context.place, &published) {
                     let _ = place.remove(published);
                 }
                 Err(error.into())

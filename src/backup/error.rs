@@ -139,14 +139,14 @@ mod tests {
 
     use super::*;
     use crate::process::Status as Ended;
-    use crate::tools::{Fault, Kind, Program};
+    use crate::tools::{ExternalError, Kind, Program};
 
     fn program(kind: Kind) -> Error {
         let stderr = String::new();
         tools::Error::Failed { program: Program::PgDump, kind, status: Ended::Exited(1), stderr }.into()
     }
 
-    fn custom(fault: Fault) -> Error {
+    fn custom(fault: ExternalError) -> Error {
         tools::Error::Tool { tool: "own".to_owned(), fault }.into()
     }
 
@@ -164,8 +164,8 @@ mod tests {
             program(Kind::ServerUnreachable),
             program(Kind::Other),
             tools::Error::Write { program: Program::PgDump, source: source() }.into(),
-            custom(Fault::Busy("later".to_owned())),
-            custom(Fault::Failed { status: Ended::Killed(9), words: String::new() }),
+            custom(ExternalError::Busy("later".to_owned())),
+            custom(ExternalError::Failed { status: Ended::Killed(9), words: String::new() }),
             store::Error::Full { path: path() }.into(),
             store::Error::RootMissing { path: path() }.into(),
             git::Error::Io { path: path(), source: source() }.into(),
@@ -179,8 +179,8 @@ mod tests {
             program(Kind::DatabaseMissing),
             program(Kind::PermissionDenied),
             program(Kind::ServerNewer),
-            custom(Fault::Permanent { status: Ended::Exited(3), words: String::new() }),
-            custom(Fault::Missing),
+            custom(ExternalError::Permanent { status: Ended::Exited(3), words: String::new() }),
+            custom(ExternalError::Missing),
             store::Error::ReadOnly { path: path() }.into(),
             store::Error::Denied { path: path() }.into(),
             git::Error::Io { path: path(), source: io::ErrorKind::PermissionDenied.into() }.into(),

@@ -11,12 +11,12 @@ use crate::domain::{
     Metadata, Postgres, Record, Started, Status, Timestamp, Tool,
 };
 use crate::git::{Oid, Repository, Walk};
-use crate::ledger::{self, Change, Entry, Filter, Ledger, NewBackup, is_interrupted};
+use crate::ledger::{self, Entry, Filter, Ledger, NewBackup, RecordChange, is_interrupted};
 use crate::tools::Adapter;
-use crate::tools::adapter::Catalogued;
+use crate::tools::adapter::CatalogEntry;
 
 use super::create::default_name;
-use super::{Asked, Error};
+use super::{CommitSpec, Error};
 
 /// The catalogue to import and its destination.
 pub struct Import<'a> {
@@ -32,7 +32,7 @@ pub struct Import<'a> {
 
 /// The result for one backup of the catalogue.
 #[derive(Debug)]
-pub enum Outcome {
+pub enum ImportResult {
     /// The backup was registered.
     Imported(Box<Entry>),
     /// The record was in progress or failed; now it is completed.
@@ -49,11 +49,11 @@ pub struct Imported {
     /// The label of the backup in the catalogue.
     pub label: String,
     /// The result.
-    pub outcome: Outcome,
+    pub outcome: ImportResult,
 }
 
 /// Returns the catalogue of a tool. Fails if the tool has none.
-pub(super) fn catalogue_of(adapter: &dyn Adapter) -> Result<Vec<Catalogued>, Error> {
+pub(super) fn catalogue_of(adapter: &dyn Adapter) -> Result<Vec<CatalogEntry>, Error> {
     let catalogue = adapter.catalogue().map_err(Error::from)?;
     catalogue.ok_or_else(|| Error::NoCatalogue { tool: adapter.name().to_owned() })
 }
@@ -79,7 +79,7 @@ pub(super) fn recorded(import: &Import<'_>) -> Result<Vec<Entry>, Error> {
 }
 
 /// Returns the record of a backup in the catalogue.
-pub(super) fn record_of<'e>(entries: &'e [Entry], item: &Catalogued) -> Option<&'e Entry> {
+pub(super) fn record_of<'e>(entries: &'e [Entry], item: &CatalogEntry) -> Option<&'e Entry> {
     let same = |entry: &&Entry| {
         Some(entry.backup.id) == item.known_as() || entry.backup.location.as_ref() == Some(&item.location)
     };
@@ -97,7 +97,7 @@ pub fn import(import: &Import<'_>) -> Result<Vec<Imported>, Error> {
         Some(branch) => Some(branch.to_owned()),
         None => repository.head_branch(),
     };
-    let asked = import.branch.map_or(Asked::Nothing, |branch| Asked::Branch(branch.to_owned()));
+    let asked = import.branch.map_or(CommitSpec::Nothing, |branch| CommitSpec::Branch(branch.to_owned()));
     let history = History { repository, asked, commits: OnceCell::new() };
     let mut entries = recorded(import)?;
     let mut outcomes = Vec::new();
@@ -105,11 +105,11 @@ pub fn import(import: &Import<'_>) -> Result<Vec<Imported>, Error> {
         let known = record_of(&entries, item).cloned();
         let outcome = match (known, &item.usable) {
             (Some(entry), Ok(())) if is_unfinished(&entry.backup) => adopt(import, &entry, item, &entries)?,
-            (Some(entry), _) => Outcome::Known(entry.backup.id),
-            (None, Err(why)) => Outcome::LeftOut(why.clone()),
+            (Some(entry), _) => ImportResult::Known(entry.backup.id),
+            (None, Err(why)) => ImportResult::LeftOut(why.clone()),
             (None, Ok(())) => register(import, item, &catalogue, &entries, &history, branch.as_deref())?,
         };
-        if let Outcome::Imported(entry) | Outcome::Completed(entry) = &outcome {
+        if let ImportResult::Imported(entry) | ImportResult::Completed(entry) = &outcome {
             entries.retain(|known| known.backup.id != entry.backup.id);
             entries.push((**entry).clone());
         }
@@ -125,10 +125,15 @@ pub(super) fn is_unfinished(backup: &Backup) -> bool {
 }
 
 /// Completes the record of a backup that was made although its process crashed.
-fn adopt(import: &Import<'_>, entry: &Entry, item: &Catalogued, entries: &[Entry]) -> Result<Outcome, Error> {
+fn adopt(
+    import: &Import<'_>,
+    entry: &Entry,
+    item: &CatalogEntry,
+    entries: &[Entry],
+) -> Result<ImportResult, Error> {
     let decide = |entry: &Entry| {
         if !is_unfinished(&entry.backup) {
-            return Ok(Change::default());
+            return Ok(RecordChange::default());
         }
         let attempt = attempt_of(&entry.record, &entry.backup);
         let mut bodies = Vec::new();
@@ -137,10 +142,10 @@ fn adopt(import: &Import<'_>, entry: &Entry, item: &Catalogued, entries: &[Entry
         }
         let depends = dependency(item, entries);
         bodies.push(Body::from(completed(item, Some(attempt), depends, Metadata::default())));
-        Ok(Change { bodies, schema: None })
+        Ok(RecordChange { bodies, schema: None })
     };
     let entry = import.ledger.append_at(&entry.backup.commit, entry.backup.id, decide)?;
-    Ok(Outcome::Completed(Box::new(entry)))
+    Ok(ImportResult::Completed(Box::new(entry)))
 }
 
 fn attempt_of(record: &Record, backup: &Backup) -> u32 {
@@ -152,14 +157,14 @@ fn attempt_of(record: &Record, backup: &Backup) -> u32 {
 
 fn register(
     import: &Import<'_>,
-    item: &Catalogued,
-    catalogue: &[Catalogued],
+    item: &CatalogEntry,
+    catalogue: &[CatalogEntry],
     entries: &[Entry],
     history: &History<'_>,
     branch: Option<&str>,
-) -> Result<Outcome, Error> {
+) -> Result<ImportResult, Error> {
     let (Some(id), Some(stopped)) = (item.known_as(), item.made.stopped_at) else {
-        return Ok(Outcome::LeftOut("it does not say when it ended".to_owned()));
+        return Ok(ImportResult::LeftOut("it does not say when it ended".to_owned()));
     };
     let mut metadata = Metadata::default();
     metadata.insert("imported", true);
@@ -191,15 +196,15 @@ fn register(
     };
     let done = Body::from(completed(item, None, None, Metadata::default()));
     match import.ledger.register(&new, &[done]) {
-        Ok(entry) => Ok(Outcome::Imported(Box::new(entry))),
+        Ok(entry) => Ok(ImportResult::Imported(Box::new(entry))),
         // Another process registered the backup first.
-        Err(ledger::Error::Refused { .. }) if import.ledger.by_id(id).is_ok() => Ok(Outcome::Known(id)),
+        Err(ledger::Error::Refused { .. }) if import.ledger.by_id(id).is_ok() => Ok(ImportResult::Known(id)),
         Err(error) => Err(error.into()),
     }
 }
 
 /// Returns the commit that the catalogue of the tool names, if this repository has it.
-fn annotated(repository: &Repository, item: &Catalogued) -> Result<Option<CommitId>, Error> {
+fn annotated(repository: &Repository, item: &CatalogEntry) -> Result<Option<CommitId>, Error> {
     let Some(commit) = &item.commit else { return Ok(None) };
     match repository.resolve_commit(commit.as_str()) {
         Ok(oid) => Ok(Some(oid.to_commit())),
@@ -210,14 +215,14 @@ fn annotated(repository: &Repository, item: &Catalogued) -> Result<Option<Commit
 
 /// Returns the parent of this backup in the catalogue: the one with the label of the parent, preferably
 /// at the corresponding location.
-fn parent_of<'c>(item: &Catalogued, catalogue: &'c [Catalogued]) -> Option<&'c Catalogued> {
+fn parent_of<'c>(item: &CatalogEntry, catalogue: &'c [CatalogEntry]) -> Option<&'c CatalogEntry> {
     let label = item.parent.as_deref()?;
     let beside = item.location.as_str().replace(&item.label, label);
     let named = || catalogue.iter().filter(|known| known.label == label);
     named().find(|known| known.location.as_str() == beside).or_else(|| named().next())
 }
 
-fn dependency_on(item: &Catalogued, parent: &Catalogued, entries: &[Entry]) -> Option<Dependency> {
+fn dependency_on(item: &CatalogEntry, parent: &CatalogEntry, entries: &[Entry]) -> Option<Dependency> {
     let entry = record_of(entries, parent)?;
     Some(Dependency {
         id: entry.backup.id,
@@ -226,7 +231,7 @@ fn dependency_on(item: &Catalogued, parent: &Catalogued, entries: &[Entry]) -> O
 }
 
 /// Returns the dependency of a backup according to the records.
-fn dependency(item: &Catalogued, entries: &[Entry]) -> Option<Dependency> {
+fn dependency(item: &CatalogEntry, entries: &[Entry]) -> Option<Dependency> {
     let label = item.parent.as_deref()?;
     let at = item.location.as_str().replace(&item.label, label);
     let parent =
@@ -238,7 +243,7 @@ fn dependency(item: &Catalogued, entries: &[Entry]) -> Option<Dependency> {
 }
 
 fn completed(
-    item: &Catalogued,
+    item: &CatalogEntry,
     attempt: Option<u32>,
     depends: Option<Dependency>,
     mut metadata: Metadata,
@@ -269,7 +274,7 @@ fn completed(
 /// The history of a branch, to find the commit that was current at a time.
 struct History<'a> {
     repository: &'a Repository,
-    asked: Asked,
+    asked: CommitSpec,
     /// The commits along first parents, the tip first, each with its commit time in Unix seconds.
     commits: OnceCell<Vec<(Oid, i64)>>,
 }
@@ -280,7 +285,7 @@ impl History<'_> {
             return Ok(commits);
         }
         let tip = match &self.asked {
-            Asked::Branch(branch) => self.repository.branch_tip(branch)?,
+            CommitSpec::Branch(branch) => self.repository.branch_tip(branch)?,
             _ => self.repository.head()?,
         };
         let walk = Walk { first_parent: true, limit: None };

@@ -1,7 +1,7 @@
 //! Records that have the status `in_progress` although no process works on the backup any more.
 
 use crate::domain::{Backup, BackupId, Body, Failed, Failure, Line, Owner, Status};
-use crate::ledger::{self, Change, Entry, Ledger, Row, is_abandoned, is_interrupted};
+use crate::ledger::{self, Entry, Ledger, RecordChange, Row, is_abandoned, is_interrupted};
 use crate::process::{Liveness, is_alive};
 
 /// Returns the displayed status: `interrupted`, or else the status of the record.
@@ -85,7 +85,7 @@ fn settle(
     let mut settled = false;
     let entry = ledger.append_at(&found.backup.commit, found.backup.id, |entry| {
         settled = entry.backup.status == Status::InProgress && is_dead(&entry.backup);
-        Ok(if settled { Body::from(interrupted(&entry.backup)).into() } else { Change::default() })
+        Ok(if settled { Body::from(interrupted(&entry.backup)).into() } else { RecordChange::default() })
     })?;
     Ok(settled.then_some(entry))
 }

@@ -1,7 +1,7 @@
 //! Runs a backup: register, run the tool, store the bytes, record the completion.
 
 mod base;
-mod choice;
+mod commit;
 mod configured;
 mod create;
 mod error;
@@ -10,11 +10,11 @@ mod interrupted;
 mod migrations;
 mod reconcile;
 
-pub use choice::{Asked, Chosen, choose};
+pub use commit::{CommitSpec, ResolvedCommit, choose_commit};
 pub use configured::{choose_tool, create_configured};
-pub use create::{Request, Surroundings, Unsuccessful, create, default_name};
+pub use create::{BackupContext, BackupRequest, FailedRun, create, default_name};
 pub use error::{Error, NotAgain};
-pub use import::{Import, Imported, Outcome, import};
+pub use import::{Import, ImportResult, Imported, import};
 pub use interrupted::{
     NotInterrupted, check_interrupted, displayed_row_status, displayed_status, record_interrupted,
     settle_dead, settle_interrupted,

@@ -1,8 +1,8 @@
 //! Compares the catalogue of a backup tool with the ledger, in both directions.
 
 use crate::domain::{Backup, Body, Deleted, Expired, Line, Status};
-use crate::ledger::{Change, Entry};
-use crate::tools::adapter::Catalogued;
+use crate::ledger::{Entry, RecordChange};
+use crate::tools::adapter::CatalogEntry;
 
 use super::import::{catalogue_of, is_unfinished, record_of, recorded};
 use super::{Error, Import};
@@ -13,7 +13,7 @@ pub struct Differences {
     /// Recorded backups that are missing in the catalogue.
     pub gone: Vec<Entry>,
     /// Backups of the catalogue that have no record.
-    pub unknown: Vec<Catalogued>,
+    pub unknown: Vec<CatalogEntry>,
     /// Backups in both that differ, each with its differences.
     pub changed: Vec<(Entry, Vec<String>)>,
     /// The number of backups that do not differ.
@@ -58,13 +58,13 @@ pub fn record_gone(import: &Import<'_>, entry: &Entry) -> Result<Entry, Error> {
         if matches!(entry.backup.status, Status::Completed | Status::Expired) {
             bodies.push(Body::from(Deleted { reason: reason.clone() }));
         }
-        Ok(Change { bodies, schema: None })
+        Ok(RecordChange { bodies, schema: None })
     };
     Ok(import.ledger.append_at(&entry.backup.commit, entry.backup.id, decide)?)
 }
 
 /// Returns the differences between a record and the catalogue as messages.
-fn changes(backup: &Backup, item: &Catalogued) -> Vec<String> {
+fn changes(backup: &Backup, item: &CatalogEntry) -> Vec<String> {
     let mut changes = Vec::new();
     match (backup.status, &item.usable) {
         (Status::Deleted, _) => changes.push("it is recorded as deleted, and still there".to_owned()),

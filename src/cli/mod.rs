@@ -25,7 +25,7 @@ use clap::{ArgAction, Parser, ValueEnum};
 use crate::clock::System;
 use crate::config::Environment;
 use crate::failure::{Code, Failure};
-use crate::terminal::{ColorChoice, Ui, Wishes};
+use crate::terminal::{ColorChoice, OutputOptions, Ui};
 use commands::Command;
 pub use context::Context;
 
@@ -87,8 +87,8 @@ const GLOBAL: &str = "Global options";
 const AFTER_HELP: &str = "Exit codes are listed in docs/exit-codes.md, settings by 'git pggit config'.";
 
 impl Cli {
-    fn wishes(&self) -> Wishes {
-        Wishes {
+    fn wishes(&self) -> OutputOptions {
+        OutputOptions {
             json: self.json,
             quiet: self.quiet,
             color: self.color.map(ColorChoice::from),

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use super::Context;
 use super::after_change::after_change;
-use crate::backup::Unsuccessful;
+use crate::backup::FailedRun;
 use crate::failure::{Code, Failure};
 use crate::pg::ConnInfo;
 use crate::process::{Cmd, Status, interrupt};
@@ -69,7 +69,7 @@ pub(super) fn recorded(result: Result<(), Error>, context: &Context) {
 }
 
 /// Returns the failure of a backup. Warns if it could not be recorded.
-pub(super) fn backup_failure(unsuccessful: Unsuccessful, context: &Context) -> Failure {
+pub(super) fn backup_failure(unsuccessful: FailedRun, context: &Context) -> Failure {
     if let Some(error) = &unsuccessful.not_recorded {
         context.ui.warning(&format!("the failure could not be recorded: {error}"));
     }

@@ -9,7 +9,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use super::{Cli, conclude};
 use crate::config::Environment;
 use crate::failure::{Code, Failure};
-use crate::terminal::{Ui, Wishes};
+use crate::terminal::{OutputOptions, Ui};
 
 /// The reason why no command runs.
 pub(super) enum Stop {
@@ -114,7 +114,8 @@ fn wants_json(args: &[OsString]) -> bool {
 impl Stop {
     /// Prints the text or the error, and returns the exit status.
     pub(super) fn finish(self, args: &[OsString], environment: &Environment) -> ExitCode {
-        let ui = Ui::of_process(Wishes { json: wants_json(args), ..Wishes::default() }, environment);
+        let ui =
+            Ui::of_process(OutputOptions { json: wants_json(args), ..OutputOptions::default() }, environment);
         let result = match self {
             Self::Answer(text) => ui.raw(text.as_bytes()).map_err(Failure::from),
             Self::Nothing(_) if wants_json(args) => Err(Failure::new(Code::Usage, "no command was given")),

@@ -11,7 +11,7 @@ use super::value::Refused;
 /// The scope of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Reach {
+pub enum KeyScope {
     /// The whole repository: `pggit.<name>`.
     Global,
     /// One database: `pggit.<database>.<name>`.
@@ -39,7 +39,7 @@ pub struct KeyInfo {
     /// The last part of the name, as documents write it.
     pub name: &'static str,
     /// The object that the key belongs to.
-    pub reach: Reach,
+    pub reach: KeyScope,
     /// True if every value is used and not only the last one.
     pub several: bool,
     /// The value if none is set.
@@ -58,10 +58,10 @@ impl KeyInfo {
     /// Returns the name as documents write it: `pggit.<database>.url`.
     pub fn pattern(&self) -> String {
         match self.reach {
-            Reach::Global => format!("pggit.{}", self.name),
-            Reach::Database => format!("pggit.<database>.{}", self.name),
-            Reach::Tool => format!("pggit.tool.<tool>.{}", self.name),
-            Reach::Store => format!("pggit.store.<store>.{}", self.name),
+            KeyScope::Global => format!("pggit.{}", self.name),
+            KeyScope::Database => format!("pggit.<database>.{}", self.name),
+            KeyScope::Tool => format!("pggit.tool.<tool>.{}", self.name),
+            KeyScope::Store => format!("pggit.store.<store>.{}", self.name),
         }
     }
 
@@ -69,8 +69,10 @@ impl KeyInfo {
     /// ignore the argument.
     pub fn full_name(&self, database: &str) -> String {
         match self.reach {
-            Reach::Global => format!("pggit.{}", self.name),
-            Reach::Database | Reach::Tool | Reach::Store => format!("pggit.{database}.{}", self.name),
+            KeyScope::Global => format!("pggit.{}", self.name),
+            KeyScope::Database | KeyScope::Tool | KeyScope::Store => {
+                format!("pggit.{database}.{}", self.name)
+            }
         }
     }
 
@@ -87,7 +89,7 @@ pub struct Key<T> {
 }
 
 impl<T> Key<T> {
-    const fn new(reach: Reach, trust: Trust, name: &'static str, form: ValueForm<T>) -> Self {
+    const fn new(reach: KeyScope, trust: Trust, name: &'static str, form: ValueForm<T>) -> Self {
         let info = KeyInfo {
             name,
             reach,
@@ -103,22 +105,22 @@ impl<T> Key<T> {
 
     /// Creates a key of the whole repository. The committed file may set it, too.
     pub(super) const fn global(name: &'static str, form: ValueForm<T>) -> Self {
-        Self::new(Reach::Global, Trust::Policy, name, form)
+        Self::new(KeyScope::Global, Trust::Policy, name, form)
     }
 
     /// Creates a key of one database. The committed file may set it, too.
     pub(super) const fn database(name: &'static str, form: ValueForm<T>) -> Self {
-        Self::new(Reach::Database, Trust::Policy, name, form)
+        Self::new(KeyScope::Database, Trust::Policy, name, form)
     }
 
     /// Creates a key of a custom tool. Only the user may set it.
     pub(super) const fn tool(name: &'static str, form: ValueForm<T>) -> Self {
-        Self::new(Reach::Tool, Trust::Trusted, name, form)
+        Self::new(KeyScope::Tool, Trust::Trusted, name, form)
     }
 
     /// Creates a key of a named store. Only the user may set it.
     pub(super) const fn store(name: &'static str, form: ValueForm<T>) -> Self {
-        Self::new(Reach::Store, Trust::Trusted, name, form)
+        Self::new(KeyScope::Store, Trust::Trusted, name, form)
     }
 
     /// Returns the key for which only the user may set values.

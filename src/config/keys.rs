@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::form::*;
-use super::key::{AnyKey, Key, Reach};
+use super::key::{AnyKey, Key, KeyScope};
 use super::url::DatabaseUrl;
 use super::value::{self, KnownPlace};
 use crate::domain::{
@@ -21,12 +21,12 @@ use crate::git::{BranchPatterns, PathPatterns};
 use crate::schedule::{Schedule, Zone};
 
 /// The key called `name`, in any case.
-pub fn find(reach: Reach, name: &str) -> Option<&'static dyn AnyKey> {
+pub fn find(reach: KeyScope, name: &str) -> Option<&'static dyn AnyKey> {
     KEYS.iter().copied().find(|key| key.reach == reach && key.name.eq_ignore_ascii_case(name))
 }
 
 /// The key that the retired key `name` is called now.
-pub(super) fn renamed(reach: Reach, name: &str) -> Option<&'static dyn AnyKey> {
+pub(super) fn renamed(reach: KeyScope, name: &str) -> Option<&'static dyn AnyKey> {
     let was = |key: &&dyn AnyKey| key.retired.is_some_and(|old| old.eq_ignore_ascii_case(name));
     KEYS.iter().copied().filter(|key| key.reach == reach).find(was)
 }
@@ -447,7 +447,7 @@ mod tests {
     #[test]
     fn defaults_are_valid_values() {
         for key in KEYS {
-            let general = find(Reach::Global, key.name).filter(|_| key.reach == Reach::Database);
+            let general = find(KeyScope::Global, key.name).filter(|_| key.reach == KeyScope::Database);
             for default in key.default.into_iter().chain(general.and_then(|key| key.default)) {
                 assert_eq!(key.check(Some(OsStr::new(default)), None), Ok(()), "{}", key.pattern());
             }
@@ -456,8 +456,8 @@ mod tests {
 
     #[test]
     fn a_key_and_the_general_one_of_its_name_have_one_form() {
-        for key in KEYS.iter().filter(|key| key.reach == Reach::Database) {
-            let Some(general) = find(Reach::Global, key.name) else { continue };
+        for key in KEYS.iter().filter(|key| key.reach == KeyScope::Database) {
+            let Some(general) = find(KeyScope::Global, key.name) else { continue };
             let facts = |key: &dyn AnyKey| (key.expected(), key.secrecy(), key.several, key.trust);
             assert_eq!(facts(*key), facts(general), "{}", key.name);
         }

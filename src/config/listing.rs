@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use super::Config;
 use super::form::Secrecy;
-use super::key::{AnyKey, Reach, Trust};
+use super::key::{AnyKey, KeyScope, Trust};
 use super::keys::{self, KEYS};
 use super::origin::{Origin, Setting};
-use super::resolve::Raw;
+use super::resolve::RawValue;
 use crate::domain::DatabaseName;
 
 /// One line of the listing.
@@ -29,14 +29,14 @@ pub struct Row {
 impl Config {
     /// Returns every key: those of the repository, then those of each database.
     pub fn rows(&self) -> Vec<Row> {
-        let globals = KEYS.iter().filter(|key| key.reach == Reach::Global).map(|key| self.row(*key, None));
+        let globals = KEYS.iter().filter(|key| key.reach == KeyScope::Global).map(|key| self.row(*key, None));
         globals.chain(self.databases().iter().flat_map(|name| self.rows_of(name))).collect()
     }
 
     /// Returns the keys of one database.
     pub fn rows_of(&self, database: &DatabaseName) -> Vec<Row> {
         KEYS.iter()
-            .filter(|key| key.reach == Reach::Database)
+            .filter(|key| key.reach == KeyScope::Database)
             .map(|key| self.row(*key, Some(database)))
             .collect()
     }
@@ -48,7 +48,7 @@ impl Config {
             raw = self.url_of_environment().map_or(raw, |given| vec![given]);
         }
         let valid = raw.iter().all(|raw| key.check(raw.value, home).is_ok());
-        let general = keys::find(Reach::Global, key.name).and_then(|key| key.default);
+        let general = keys::find(KeyScope::Global, key.name).and_then(|key| key.default);
         let default = key.default.or(general);
         let mut values: Vec<_> = raw.iter().map(|raw| shown(key, raw)).collect();
         if let (true, Some(default)) = (values.is_empty(), default) {
@@ -60,7 +60,7 @@ impl Config {
 }
 
 /// Returns the value as text, or `None` if it may contain a password.
-fn shown(key: &dyn AnyKey, raw: &Raw<'_>) -> Setting<Option<String>> {
+fn shown(key: &dyn AnyKey, raw: &RawValue<'_>) -> Setting<Option<String>> {
     let safe = match key.secrecy() {
         Secrecy::Public => true,
         Secrecy::WhenRefused => key.check(raw.value, None).is_ok(),
@@ -74,10 +74,10 @@ fn shown(key: &dyn AnyKey, raw: &Raw<'_>) -> Setting<Option<String>> {
 pub fn reference() -> String {
     let mut text = String::from(INTRODUCTION);
     for (reach, title) in [
-        (Reach::Global, "For the whole repository"),
-        (Reach::Database, "For one database"),
-        (Reach::Tool, "For a tool of your own"),
-        (Reach::Store, "For a store with a name"),
+        (KeyScope::Global, "For the whole repository"),
+        (KeyScope::Database, "For one database"),
+        (KeyScope::Tool, "For a tool of your own"),
+        (KeyScope::Store, "For a store with a name"),
     ] {
         let _ = writeln!(text, "\n## {title}");
         for key in KEYS.iter().filter(|key| key.reach == reach) {

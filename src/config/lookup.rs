@@ -4,8 +4,8 @@ use std::ffi::OsStr;
 
 use super::key::Key;
 use super::origin::{Origin, Setting};
-use super::resolve::{Raw, STORES, TOOLS};
-use super::{Config, Error, Reach, keys};
+use super::resolve::{RawValue, STORES, TOOLS};
+use super::{Config, Error, KeyScope, keys};
 use crate::domain::DatabaseName;
 
 /// The settings of the whole repository, of a database, of a tool or of a store.
@@ -38,7 +38,7 @@ impl Config {
     }
 
     /// Parses `raw` as a value of `key`. Fails if it does not have the expected form.
-    pub(super) fn read<T>(&self, key: &Key<T>, raw: &Raw<'_>) -> Result<Setting<T>, Error> {
+    pub(super) fn read<T>(&self, key: &Key<T>, raw: &RawValue<'_>) -> Result<Setting<T>, Error> {
         let value = key.read(raw.value, self.environment.get("HOME"));
         let value = value.map_err(|refused| raw.refused(key, refused))?;
         Ok(Setting { value, origin: raw.origin.clone() })
@@ -64,7 +64,7 @@ impl Lookup<'_> {
 
     /// Returns the default of `key`: its own, or else that of the repository's key of the same name.
     pub(super) fn default<T>(&self, key: &Key<T>) -> Setting<T> {
-        let text = key.default.or_else(|| keys::find(Reach::Global, key.name)?.default);
+        let text = key.default.or_else(|| keys::find(KeyScope::Global, key.name)?.default);
         let value = text.and_then(|text| key.read(Some(OsStr::new(text)), None).ok());
         Setting { value: value.expect("a key read this way has a valid default"), origin: Origin::Default }
     }

@@ -5,7 +5,6 @@
 //! nothing. An invalid value is an error only when a command reads it, so that one of them does not
 //! stop every command. [`Config::problems`] lists all of them.
 
-mod automation;
 mod aws;
 mod database;
 mod dump;
@@ -18,8 +17,9 @@ mod listing;
 mod lookup;
 mod nearest;
 mod origin;
+mod queue;
 mod resolve;
-mod routine;
+mod schedules;
 mod url;
 mod value;
 
@@ -31,13 +31,13 @@ pub use database::{CustomTool, DatabaseConfig};
 pub use environment::Environment;
 pub use error::{Error, Warning};
 pub use form::Secrecy;
-pub use key::{AnyKey, Key, KeyInfo, Reach, Trust};
+pub use key::{AnyKey, Key, KeyInfo, KeyScope, Trust};
 pub use keys::{KEYS, find};
 pub use listing::{Row, reference};
 pub use lookup::Lookup;
 pub use nearest::nearest;
 pub use origin::{Origin, Setting};
-pub use routine::{Notifications, Timetable};
+pub use schedules::{Notifications, Timetable};
 pub use url::{DatabaseUrl, InvalidUrl};
 pub use value::{KnownPlace, Refused, boolean, is_store_name, rate};
 
@@ -138,7 +138,7 @@ impl Config {
     pub fn check(&self, key: &dyn AnyKey, database: &str, value: &OsStr) -> Result<(), Error> {
         key.check(Some(value), self.environment.get("HOME")).map_err(|refused| {
             let key_name = key.full_name(database).into();
-            let raw = resolve::Raw { key: key_name, value: Some(value), origin: Origin::CommandLine };
+            let raw = resolve::RawValue { key: key_name, value: Some(value), origin: Origin::CommandLine };
             raw.refused(key, refused)
         })
     }

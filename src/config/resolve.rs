@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use super::error::{Error, Warning};
 use super::form::Secrecy;
-use super::key::{AnyKey, KeyInfo, Reach, Trust};
+use super::key::{AnyKey, KeyInfo, KeyScope, Trust};
 use super::keys::{self, KEYS};
 use super::origin::Origin;
 use super::value::Refused;
@@ -27,13 +27,13 @@ const SHOWN_CHARS_MAX: usize = 80;
 
 /// A value before parsing.
 #[derive(Debug, Clone)]
-pub(super) struct Raw<'a> {
+pub(super) struct RawValue<'a> {
     pub(super) key: Cow<'a, str>,
     pub(super) value: Option<&'a OsStr>,
     pub(super) origin: Origin,
 }
 
-impl Raw<'_> {
+impl RawValue<'_> {
     /// Returns the error for a value that `key` refuses.
     pub(super) fn refused(&self, key: &dyn AnyKey, refused: Refused) -> Error {
         let (name, origin) = (self.key.to_string(), self.origin.clone());
@@ -63,12 +63,12 @@ pub(super) const TOOLS: &[u8] = b"tool.";
 pub(super) const STORES: &[u8] = b"store.";
 
 /// Returns the object that `entry` configures, according to its sub-section.
-fn reach_of(entry: &Entry) -> Reach {
+fn reach_of(entry: &Entry) -> KeyScope {
     match entry.subsection.as_deref() {
-        None => Reach::Global,
-        Some(name) if name.starts_with(TOOLS) => Reach::Tool,
-        Some(name) if name.starts_with(STORES) => Reach::Store,
-        Some(_) => Reach::Database,
+        None => KeyScope::Global,
+        Some(name) if name.starts_with(TOOLS) => KeyScope::Tool,
+        Some(name) if name.starts_with(STORES) => KeyScope::Store,
+        Some(_) => KeyScope::Database,
     }
 }
 
@@ -95,12 +95,12 @@ impl Config {
     /// Returns the effective values for `key`, those in `subsection` first if the key belongs to one.
     /// The list has several values only for keys that accept several. It is empty if the key is not
     /// set.
-    pub(super) fn resolve(&self, key: &KeyInfo, subsection: Option<&[u8]>) -> Vec<Raw<'_>> {
-        let own = subsection.map(|_| key).filter(|key| key.reach != Reach::Global);
+    pub(super) fn resolve(&self, key: &KeyInfo, subsection: Option<&[u8]>) -> Vec<RawValue<'_>> {
+        let own = subsection.map(|_| key).filter(|key| key.reach != KeyScope::Global);
         let general = match key.reach {
-            Reach::Global => Some(key),
-            Reach::Database => keys::find(Reach::Global, key.name).map(AnyKey::info),
-            Reach::Tool | Reach::Store => None,
+            KeyScope::Global => Some(key),
+            KeyScope::Database => keys::find(KeyScope::Global, key.name).map(AnyKey::info),
+            KeyScope::Tool | KeyScope::Store => None,
         };
         for key in [own, general].into_iter().flatten().filter(|key| !is_connection(key)) {
             if let Some(raw) = self.given(key) {
@@ -115,26 +115,30 @@ impl Config {
     }
 
     /// Returns the URL of the environment, which is for the chosen database.
-    pub(super) fn url_of_environment(&self) -> Option<Raw<'_>> {
+    pub(super) fn url_of_environment(&self) -> Option<RawValue<'_>> {
         self.given(&keys::URL)
     }
 
     /// Returns the value of the environment for `key`.
-    pub(super) fn given(&self, key: &KeyInfo) -> Option<Raw<'_>> {
+    pub(super) fn given(&self, key: &KeyInfo) -> Option<RawValue<'_>> {
         let variable = key.environment?;
         let value = self.environment.get(variable)?;
-        Some(Raw { key: Cow::Borrowed(variable), value: Some(value), origin: Origin::Environment(variable) })
+        Some(RawValue {
+            key: Cow::Borrowed(variable),
+            value: Some(value),
+            origin: Origin::Environment(variable),
+        })
     }
 
     /// Returns the values of a key of the whole repository from all configuration scopes.
-    pub(super) fn everywhere(&self, key: &KeyInfo) -> Vec<Raw<'_>> {
+    pub(super) fn everywhere(&self, key: &KeyInfo) -> Vec<RawValue<'_>> {
         let own = |entry: &&Entry| entry.subsection.is_none() && entry.key.eq_ignore_ascii_case(key.name);
         let honoured = self.entries.iter().filter(own).filter(|entry| honoured(entry, key));
         honoured.map(|entry| self.raw(entry)).collect()
     }
 
     /// Returns the values of `key` in the place with the highest precedence.
-    fn written_in(&self, key: &KeyInfo, subsection: Option<&[u8]>) -> Vec<Raw<'_>> {
+    fn written_in(&self, key: &KeyInfo, subsection: Option<&[u8]>) -> Vec<RawValue<'_>> {
         let mut found: Vec<&Entry> = self
             .entries
             .iter()
@@ -146,9 +150,9 @@ impl Config {
         found.into_iter().map(|e| self.raw(e)).collect()
     }
 
-    fn raw<'a>(&self, entry: &'a Entry) -> Raw<'a> {
+    fn raw<'a>(&self, entry: &'a Entry) -> RawValue<'a> {
         let value = entry.value.as_deref().map(OsStr::from_bytes);
-        Raw { key: Cow::Owned(entry.name()), value, origin: origin_of(entry) }
+        RawValue { key: Cow::Owned(entry.name()), value, origin: origin_of(entry) }
     }
 
     /// Collects from the entries the names of databases, the warnings, and the errors that belong to no
@@ -159,7 +163,7 @@ impl Config {
             let database = entry
                 .subsection
                 .as_deref()
-                .filter(|_| reach == Reach::Database)
+                .filter(|_| reach == KeyScope::Database)
                 .map(|s| String::from_utf8_lossy(s).parse::<DatabaseName>())
                 .map(|name| name.and_then(|name| name.check_scope().map(|()| name)));
             let key = keys::find(reach, &entry.key);
@@ -216,7 +220,7 @@ impl Config {
     }
 }
 
-fn unknown(entry: &Entry, reach: Reach) -> Warning {
+fn unknown(entry: &Entry, reach: KeyScope) -> Warning {
     let key = entry.name();
     let subsection = entry.subsection.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
     let names = KEYS.iter().filter(|k| k.reach == reach).map(|k| k.name);

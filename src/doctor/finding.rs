@@ -6,7 +6,7 @@ use crate::output::repository::{DoctorCheck, DoctorOutput};
 
 /// The result of one check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum CheckStatus {
     /// The check found no problem.
     Ok,
     /// The finding deserves a look, and prevents no backup.
@@ -15,7 +15,7 @@ pub enum Verdict {
     Problem,
 }
 
-impl Verdict {
+impl CheckStatus {
     fn word(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -27,15 +27,15 @@ impl Verdict {
 
 /// A check and its result.
 #[derive(Debug)]
-pub struct Finding {
-    verdict: Verdict,
+pub struct Diagnosis {
+    verdict: CheckStatus,
     database: Option<DatabaseName>,
     check: &'static str,
     message: String,
     remedies: Vec<String>,
 }
 
-impl Finding {
+impl Diagnosis {
     /// Adds a remedy: a command, or advice.
     pub fn remedy(&mut self, text: impl Into<String>) -> &mut Self {
         self.remedies.push(text.into());
@@ -46,7 +46,7 @@ impl Finding {
 /// The checks that were made, in order.
 #[derive(Debug, Default)]
 pub struct Findings {
-    all: Vec<Finding>,
+    all: Vec<Diagnosis>,
     about: Option<DatabaseName>,
 }
 
@@ -58,21 +58,21 @@ impl Findings {
 
     /// Adds a check that found no problem.
     pub fn ok(&mut self, check: &'static str, message: impl Into<String>) {
-        self.add(Verdict::Ok, check, message.into());
+        self.add(CheckStatus::Ok, check, message.into());
     }
 
     /// Adds a warning.
-    pub fn warning(&mut self, check: &'static str, message: impl Into<String>) -> &mut Finding {
-        self.add(Verdict::Warning, check, message.into())
+    pub fn warning(&mut self, check: &'static str, message: impl Into<String>) -> &mut Diagnosis {
+        self.add(CheckStatus::Warning, check, message.into())
     }
 
     /// Adds a problem.
-    pub fn problem(&mut self, check: &'static str, message: impl Into<String>) -> &mut Finding {
-        self.add(Verdict::Problem, check, message.into())
+    pub fn problem(&mut self, check: &'static str, message: impl Into<String>) -> &mut Diagnosis {
+        self.add(CheckStatus::Problem, check, message.into())
     }
 
     /// Adds an error with its advice as a problem.
-    pub fn failure(&mut self, check: &'static str, failure: impl Into<Failure>) -> &mut Finding {
+    pub fn failure(&mut self, check: &'static str, failure: impl Into<Failure>) -> &mut Diagnosis {
         let failure: Failure = failure.into();
         let causes = failure.causes().iter().map(|cause| format!(": {cause}"));
         let message = failure.message().to_owned() + &causes.collect::<String>();
@@ -80,27 +80,27 @@ impl Findings {
         failure.hints().iter().fold(finding, |finding, hint| finding.remedy(hint))
     }
 
-    fn add(&mut self, verdict: Verdict, check: &'static str, message: String) -> &mut Finding {
+    fn add(&mut self, verdict: CheckStatus, check: &'static str, message: String) -> &mut Diagnosis {
         let database = self.about.clone();
-        self.all.push(Finding { verdict, database, check, message, remedies: Vec::new() });
+        self.all.push(Diagnosis { verdict, database, check, message, remedies: Vec::new() });
         self.all.last_mut().expect("one was just added")
     }
 
     /// Returns the number of checks with this verdict.
-    pub fn count(&self, verdict: Verdict) -> usize {
+    pub fn count(&self, verdict: CheckStatus) -> usize {
         self.all.iter().filter(|finding| finding.verdict == verdict).count()
     }
 
     /// Returns the checks as a result.
     pub fn output(&self) -> DoctorOutput {
-        let row = |finding: &Finding| DoctorCheck {
+        let row = |finding: &Diagnosis| DoctorCheck {
             check: finding.check.to_owned(),
             database: finding.database.clone(),
             status: finding.verdict.word().to_owned(),
             message: finding.message.clone(),
             remedies: finding.remedies.clone(),
         };
-        let ok = self.count(Verdict::Problem) == 0;
+        let ok = self.count(CheckStatus::Problem) == 0;
         DoctorOutput { ok, checks: self.all.iter().map(row).collect() }
     }
 }

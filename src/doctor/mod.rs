@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::recovery::server_user;
 use crate::workspace::Workspace;
 
-pub use finding::{Finding, Findings, Verdict};
+pub use finding::{CheckStatus, Diagnosis, Findings};
 
 /// Runs all checks. With `only` the checks of databases are limited to that one. Fails only if no
 /// database has the name `only`.

@@ -73,7 +73,7 @@ fn bytes(workspace: &Workspace, findings: &mut Findings) {
     let standing = workspace
         .ledger()
         .and_then(|ledger| Ok(ledger.overview()?))
-        .and_then(|overview| places::standing(workspace, &overview));
+        .and_then(|overview| places::data_availability(workspace, &overview));
     let standing = match standing {
         Ok(standing) => standing,
         Err(failure) => {

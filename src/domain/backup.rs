@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     BackupId, BackupName, CommitId, DatabaseName, Dependency, Digest, EventId, Line, Location, Lsn, Metadata,
-    Owner, TagKey, Timestamp, words::words,
+    Owner, TagKey, Timestamp, named_enum::named_enum,
 };
 
-words! {
+named_enum! {
     /// How far a backup has come in its life.
     Status("status") {
         /// Registered; its bytes are not complete.
@@ -26,7 +26,7 @@ words! {
     }
 }
 
-words! {
+named_enum! {
     /// The type of a backup.
     BackupType("backup type") {
         /// Everything; needs no other backup.
@@ -40,7 +40,7 @@ words! {
     }
 }
 
-words! {
+named_enum! {
     /// How a backup was verified.
     VerificationKind("verification kind") {
         /// Its bytes are those that were written.
@@ -52,7 +52,7 @@ words! {
     }
 }
 
-words! {
+named_enum! {
     /// The verdict of a verification.
     VerificationStatus("verification status") {
         /// It can be relied on.
@@ -64,7 +64,7 @@ words! {
     }
 }
 
-words! {
+named_enum! {
     /// The relation of a restored database or directory to an existing one.
     RestoreMode("restore mode") {
         /// Something new, beside everything that is there.

@@ -1,8 +1,8 @@
 //! Options of physical backups.
 
-use super::words::words;
+use super::named_enum::named_enum;
 
-words! {
+named_enum! {
     /// The speed of the checkpoint at the begin of a physical backup: the option `--checkpoint` of
     /// pg_basebackup.
     Checkpoint("checkpoint") {
@@ -13,7 +13,7 @@ words! {
     }
 }
 
-words! {
+named_enum! {
     /// The method that includes the WAL in a physical backup: the option `--wal-method` of
     /// pg_basebackup.
     WalMethod("wal") {

@@ -6,9 +6,9 @@ use std::str::FromStr;
 
 use serde_json::Value;
 
-use super::{Invalid, Metadata, TableName, words::words};
+use super::{Invalid, Metadata, TableName, named_enum::named_enum};
 
-words! {
+named_enum! {
     /// The formats of pg_dump.
     DumpFormat("dump format") {
         /// pg_restore's own archive, in one stream.

@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     BackupId, BackupName, BackupType, CommitId, DatabaseName, Failure, JobId, Line, Owner, TagKey, Timestamp,
-    VerificationKind, words::words,
+    VerificationKind, named_enum::named_enum,
 };
 
-words! {
+named_enum! {
     /// The kind of the work of a job.
     JobKind("job kind") {
         /// A backup of a database.
@@ -25,7 +25,7 @@ words! {
     }
 }
 
-words! {
+named_enum! {
     /// How far a job is.
     JobState("job state") {
         /// It waits for a worker.
@@ -57,9 +57,9 @@ impl JobState {
     }
 }
 
-words! {
+named_enum! {
     /// How an attempt ended.
-    Outcome("outcome") {
+    AttemptOutcome("outcome") {
         /// The work is done.
         Completed = "completed",
         /// It failed.
@@ -95,8 +95,8 @@ pub struct BackupWork {
     pub force: bool,
     /// The commit recorded in the database counts more than `commit`: that is for
     /// databases that are not marked. Absent if it does not.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub yields: bool,
+    #[serde(rename = "yields", default, skip_serializing_if = "std::ops::Not::not")]
+    pub prefer_mark: bool,
     /// The type of the backup; absent if it is the configured one.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub backup_type: Option<BackupType>,
@@ -197,14 +197,14 @@ impl RetryPolicy {
 
 /// The time since the machine was started. It never goes back, unlike the wall clock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Uptime {
+pub struct BootTime {
     /// The kernel's id of this boot.
     pub boot_id: Line,
     /// Milliseconds since the boot.
     pub millis: u64,
 }
 
-impl Uptime {
+impl BootTime {
     /// Returns the time from `earlier` to `self`. Returns `None` if the machine was restarted in
     /// between.
     pub fn since(&self, earlier: &Self) -> Option<Duration> {
@@ -242,7 +242,7 @@ pub struct AttemptReport {
     /// When it ended.
     pub ended_at: Timestamp,
     /// How it ended.
-    pub outcome: Outcome,
+    pub outcome: AttemptOutcome,
     /// The error; absent if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
@@ -253,7 +253,7 @@ pub struct AttemptReport {
 
 /// A pending notification about the end of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Untold {
+pub struct PendingNotification {
     /// The end of the time that `owner` has to send the notification.
     pub until: Timestamp,
     /// The process that sends it; absent if any process may send it.
@@ -261,7 +261,7 @@ pub struct Untold {
     pub owner: Option<Owner>,
 }
 
-impl Untold {
+impl PendingNotification {
     /// The maximum time for one process to send a notification.
     pub const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -284,7 +284,7 @@ impl Untold {
 
 /// The result of an attempt as the worker reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ending {
+pub enum AttemptEnd {
     /// The work is done.
     Completed {
         /// The end of the output of the tools.
@@ -372,7 +372,7 @@ pub struct Job {
     pub updated_at: Timestamp,
     /// The pending notification about the end of the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub untold: Option<Untold>,
+    pub untold: Option<PendingNotification>,
     /// The reports of the last attempts, at most [`Self::HISTORY`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<AttemptReport>,
@@ -441,52 +441,54 @@ impl Job {
     }
 
     /// Records the end of the attempt. `chance` is from 0 to 1.
-    pub fn end(&mut self, ending: &Ending, at: Timestamp, chance: f64) {
+    pub fn end(&mut self, ending: &AttemptEnd, at: Timestamp, chance: f64) {
         let (outcome, error, output) = match ending {
-            Ending::Completed { output, .. } => (Outcome::Completed, None, output.as_str()),
-            Ending::Failed { error, output, .. } => (Outcome::Failed, Some(error.clone()), output.as_str()),
-            Ending::HandedBack => (Outcome::HandedBack, None, ""),
-            Ending::Cancelled { output } => (Outcome::Cancelled, None, output.as_str()),
+            AttemptEnd::Completed { output, .. } => (AttemptOutcome::Completed, None, output.as_str()),
+            AttemptEnd::Failed { error, output, .. } => {
+                (AttemptOutcome::Failed, Some(error.clone()), output.as_str())
+            }
+            AttemptEnd::HandedBack => (AttemptOutcome::HandedBack, None, ""),
+            AttemptEnd::Cancelled { output } => (AttemptOutcome::Cancelled, None, output.as_str()),
         };
         let owner = self.lease.as_ref().and_then(|lease| lease.owner.clone());
         self.report(outcome, error, output, at);
         match ending {
-            Ending::Completed { .. } => self.finish(JobState::Completed, at),
-            Ending::Cancelled { .. } => self.finish(JobState::Cancelled, at),
-            Ending::HandedBack => {
+            AttemptEnd::Completed { .. } => self.finish(JobState::Completed, at),
+            AttemptEnd::Cancelled { .. } => self.finish(JobState::Cancelled, at),
+            AttemptEnd::HandedBack => {
                 self.attempts = self.attempts.saturating_sub(1);
                 match self.cancel_requested {
                     true => self.finish(JobState::Cancelled, at),
                     false => self.state = JobState::Ready,
                 }
             }
-            Ending::Failed { .. } if self.cancel_requested => self.finish(JobState::Cancelled, at),
-            Ending::Failed { retry: false, .. } => self.finish(JobState::PermanentlyFailed, at),
-            Ending::Failed { .. } => self.try_again(at, self.policy.delay(self.attempts, chance)),
+            AttemptEnd::Failed { .. } if self.cancel_requested => self.finish(JobState::Cancelled, at),
+            AttemptEnd::Failed { retry: false, .. } => self.finish(JobState::PermanentlyFailed, at),
+            AttemptEnd::Failed { .. } => self.try_again(at, self.policy.delay(self.attempts, chance)),
         }
-        let tell = matches!(ending, Ending::Completed { tell: true, .. });
+        let tell = matches!(ending, AttemptEnd::Completed { tell: true, .. });
         if tell || self.state == JobState::PermanentlyFailed {
-            self.untold = Some(Untold::of(owner, at));
+            self.untold = Some(PendingNotification::of(owner, at));
         }
     }
 
     /// Records that the lease expired. The first time the job is retried at once. A job that keeps
     /// losing its workers may be the cause of their crashes, so it is retried with backoff.
     pub fn lose(&mut self, at: Timestamp, chance: f64) {
-        let again = self.history.last().is_some_and(|before| before.outcome == Outcome::Lost);
+        let again = self.history.last().is_some_and(|before| before.outcome == AttemptOutcome::Lost);
         let worker = self.lease.as_ref().map_or_else(String::new, |lease| lease.worker.to_string());
         let error = Failure {
             code: Line::lossy("worker-lost"),
             message: format!("worker {worker} was not heard of any more"),
         };
-        self.report(Outcome::Lost, Some(error), "", at);
+        self.report(AttemptOutcome::Lost, Some(error), "", at);
         match self.cancel_requested {
             true => self.finish(JobState::Cancelled, at),
             false if again => self.try_again(at, self.policy.delay(self.attempts.saturating_sub(1), chance)),
             false => self.try_again(at, Duration::ZERO),
         }
         if self.state == JobState::PermanentlyFailed {
-            self.untold = Some(Untold::of_anyone(at));
+            self.untold = Some(PendingNotification::of_anyone(at));
         }
     }
 
@@ -510,7 +512,7 @@ impl Job {
     }
 
     /// Ends the lease and records the report of the attempt.
-    fn report(&mut self, outcome: Outcome, error: Option<Failure>, output: &str, at: Timestamp) {
+    fn report(&mut self, outcome: AttemptOutcome, error: Option<Failure>, output: &str, at: Timestamp) {
         self.updated_at = at;
         if error.is_some() {
             self.last_error = error.clone();
@@ -613,7 +615,7 @@ mod tests {
             commit: None,
             branch: None,
             force: false,
-            yields: false,
+            prefer_mark: false,
             backup_type: None,
             tool: None,
             name: None,
@@ -624,9 +626,9 @@ mod tests {
         Job::new(JobId::new(now), new, now)
     }
 
-    fn failed(retry: bool) -> Ending {
+    fn failed(retry: bool) -> AttemptEnd {
         let error = Failure { code: Line::lossy("x"), message: "no".to_owned() };
-        Ending::Failed { error, retry, output: "é".repeat(Job::OUTPUT_BYTES) }
+        AttemptEnd::Failed { error, retry, output: "é".repeat(Job::OUTPUT_BYTES) }
     }
 
     #[test]
@@ -662,7 +664,7 @@ mod tests {
         let mut job = job();
         for _ in 0..20 {
             job.claim(Line::lossy("w"), None, Duration::from_secs(60), at(2_000));
-            job.end(&Ending::HandedBack, at(2_001), 0.0);
+            job.end(&AttemptEnd::HandedBack, at(2_001), 0.0);
             assert_eq!((job.state, job.attempts), (JobState::Ready, 0));
         }
         assert_eq!(job.history.len(), Job::HISTORY);

@@ -21,6 +21,7 @@ mod location;
 mod lsn;
 mod metadata;
 mod name;
+mod named_enum;
 mod occasion;
 mod owner;
 mod record;
@@ -32,7 +33,6 @@ mod time;
 mod time_or_span;
 mod verification;
 mod wal;
-mod words;
 
 pub use backup::{
     Artifact, Attempt, Backup, BackupType, Encryption, Failure, Hold, Postgres, Restoration, RestoreMode,
@@ -57,13 +57,14 @@ pub use event::{
 pub use fold::{CLOCK_STEP_MAX, Folded, Ignored, fold, refusal};
 pub use id::{BackupId, EventId, JobId, ShortIds};
 pub use job::{
-    AttemptReport, BackupWork, Ending, Job, JobKind, JobState, Lease, NewJob, Outcome, Priority, Refusal,
-    RetryPolicy, Untold, Uptime, VerifyWork, Work,
+    AttemptEnd, AttemptOutcome, AttemptReport, BackupWork, BootTime, Job, JobKind, JobState, Lease, NewJob,
+    PendingNotification, Priority, Refusal, RetryPolicy, VerifyWork, Work,
 };
 pub use location::Location;
 pub use lsn::Lsn;
 pub use metadata::Metadata;
 pub use name::{BackupName, Line, TagKey};
+pub(crate) use named_enum::named_enum;
 pub use occasion::Occasion;
 pub use owner::Owner;
 pub use record::{EVENT_BYTES_MAX, FORMAT, RECORD_BYTES_MAX, Record, RecordError};
@@ -75,7 +76,6 @@ pub use time::Timestamp;
 pub use time_or_span::{InvalidTime, time_or_span_after, time_or_span_before};
 pub use verification::{Verified, VerifyPolicy};
 pub use wal::{WalKind, WalName};
-pub(crate) use words::words;
 
 /// A refused value, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,8 +1,8 @@
 //! The occasions for notifications.
 
-use super::words::words;
+use super::named_enum::named_enum;
 
-words! {
+named_enum! {
     /// The event that a message reports.
     Occasion("occasion") {
         /// A backup was completed.

@@ -2,7 +2,7 @@
 
 use crate::config::{self, InvalidUrl};
 use crate::domain::{Invalid, InvalidTime};
-use crate::tools::{Fault, Kind};
+use crate::tools::{ExternalError, Kind};
 use crate::{
     artifacts, automation, backup, git, ledger, pg, process, queue, store, tools, verify, wal, worker,
     workspace,
@@ -291,29 +291,29 @@ fn of_refusal(refusal: &pg::Refusal, failure: Failure) -> Failure {
 }
 
 /// Returns the failure with advice for a fault of a tool that has its own repository.
-fn of_fault(tool: &str, fault: &Fault, failure: impl Fn(Code) -> Failure) -> Failure {
+fn of_fault(tool: &str, fault: &ExternalError, failure: impl Fn(Code) -> Failure) -> Failure {
     match fault {
-        Fault::Missing => failure(Code::ToolFailed)
+        ExternalError::Missing => failure(Code::ToolFailed)
             .hint(format!("install {tool}, or say where it is: git config pggit.<database>.{tool} <program>")),
-        Fault::NotConfigured(key) => failure(Code::Configuration)
+        ExternalError::NotConfigured(key) => failure(Code::Configuration)
             .hint(format!("say what {tool} calls the database: git config pggit.<database>.{key} <name>")),
-        Fault::Root => failure(Code::Configuration).hint(
+        ExternalError::Root => failure(Code::Configuration).hint(
             "say which user has the repository, and it is run as that one: git config pggit.<database>.toolUser postgres",
         ),
-        Fault::NoUser(_) => failure(Code::Configuration).hint("pggit.<database>.toolUser names the user"),
-        Fault::NotRoot(user) => failure(Code::Configuration)
+        ExternalError::NoUser(_) => failure(Code::Configuration).hint("pggit.<database>.toolUser names the user"),
+        ExternalError::NotRoot(user) => failure(Code::Configuration)
             .hint(format!("run git pggit as root or as {user}, or remove pggit.<database>.toolUser")),
-        Fault::TooOld { .. } => failure(Code::ToolFailed).hint(format!("install a newer {tool}")),
-        Fault::Unknown(_) => failure(Code::NotFound)
+        ExternalError::TooOld { .. } => failure(Code::ToolFailed).hint(format!("install a newer {tool}")),
+        ExternalError::Unknown(_) => failure(Code::NotFound)
             .hint("see pggit.<database>.pgbackrestStanza or .barmanServer, and the configuration file of the tool"),
-        Fault::NoBackup(_) => {
+        ExternalError::NoBackup(_) => {
             failure(Code::NotFound).hint("'git pggit backup reconcile' compares the ledger with what the tool has")
         }
-        Fault::Busy(_) => failure(Code::Busy).hint("try again when the other one is done"),
-        Fault::Server(_) => failure(Code::DatabaseUnreachable),
-        Fault::Refused(_) => failure(Code::Conflict),
-        Fault::Unsupported(_) => failure(Code::Usage),
-        Fault::Answer { .. } | Fault::Unconfirmed(_) | Fault::Permanent { .. } | Fault::Failed { .. } => failure(Code::ToolFailed),
+        ExternalError::Busy(_) => failure(Code::Busy).hint("try again when the other one is done"),
+        ExternalError::Server(_) => failure(Code::DatabaseUnreachable),
+        ExternalError::Refused(_) => failure(Code::Conflict),
+        ExternalError::Unsupported(_) => failure(Code::Usage),
+        ExternalError::Answer { .. } | ExternalError::Unconfirmed(_) | ExternalError::Permanent { .. } | ExternalError::Failed { .. } => failure(Code::ToolFailed),
     }
 }
 

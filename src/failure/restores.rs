@@ -6,7 +6,7 @@ use super::advice::{MAKE_USER, NAME_USER, server_wanted};
 use super::{Code, Failure};
 use crate::pg::quote_ident;
 use crate::recovery::restore::{Refusal, WalRefusal};
-use crate::recovery::{Error, Gap};
+use crate::recovery::{Error, MigrationConflict};
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
@@ -41,7 +41,7 @@ impl From<Error> for Failure {
             Error::Invalid(error) => error.into(),
             Error::Workspace(error) => (*error).into(),
             Error::Artifacts(error) => (*error).into(),
-            Error::Gap(ref gap) => of_gap(gap, Self::of(Code::Conflict, &error)),
+            Error::MigrationConflict(ref gap) => of_gap(gap, Self::of(Code::Conflict, &error)),
             other @ Error::Setting { .. } => Self::of(Code::Conflict, &other)
                 .hint("migrations may depend on it; restore the backup with --no-migrate, or as a role that may set it"),
             Error::Process(error) => error.into(),
@@ -118,14 +118,17 @@ fn mappings(places: &[PathBuf]) -> String {
 }
 
 /// Adds hints for migrations that do not lead to the requested commit.
-fn of_gap(gap: &Gap, failure: Failure) -> Failure {
+fn of_gap(gap: &MigrationConflict, failure: Failure) -> Failure {
     let failure = match gap {
-        Gap::NotAncestor { .. } => {
+        MigrationConflict::NotAncestor { .. } => {
             return failure.hint("migrations are not undone; 'git pggit backup find' shows what leads there");
         }
-        Gap::NoDirectory { .. } => failure
+        MigrationConflict::NoDirectory { .. } => failure
             .hint("name the directory of the migrations: git config pggit.<database>.migrations <directory>"),
-        Gap::Changed(_) | Gap::Removed(_) | Gap::Unfit(_) | Gap::NoProof { .. } => failure,
+        MigrationConflict::Changed(_)
+        | MigrationConflict::Removed(_)
+        | MigrationConflict::UnsupportedFile(_)
+        | MigrationConflict::NoProof { .. } => failure,
     };
     failure
         .hint("let the program run them that they are for: git config pggit.<database>.migrateCommand <command>")

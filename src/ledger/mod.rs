@@ -36,7 +36,7 @@ pub use message::reason;
 pub use query::{Filter, TagFilter};
 pub use sync::{SkippedRef, SyncOptions, SyncReport};
 pub use timeline::{EventSignatures, TimelineEvent};
-pub use write::{Change, NewBackup};
+pub use write::{NewBackup, RecordChange};
 
 use crate::clock::Clock;
 use crate::domain::Line;

@@ -86,14 +86,14 @@ struct Base {
 
 /// The additions of a change to a record.
 #[derive(Debug, Clone, Default)]
-pub struct Change {
+pub struct RecordChange {
     /// The events to add, in this order. If there are none, nothing is written.
     pub bodies: Vec<Body>,
     /// The schema of the database as it was backed up.
     pub schema: Option<Vec<u8>>,
 }
 
-impl<T: Into<Body>> From<T> for Change {
+impl<T: Into<Body>> From<T> for RecordChange {
     fn from(body: T) -> Self {
         Self { bodies: vec![body.into()], schema: None }
     }
@@ -105,7 +105,7 @@ impl Ledger<'_> {
     pub fn register(&self, new: &NewBackup, then: &[Body]) -> Result<Entry, Error> {
         let mut bodies = vec![Body::from(new.clone())];
         bodies.extend_from_slice(then);
-        self.change(&new.commit, new.id, |_| Ok(Change { bodies: bodies.clone(), schema: None }))
+        self.change(&new.commit, new.id, |_| Ok(RecordChange { bodies: bodies.clone(), schema: None }))
     }
 
     /// Adds the events that `decide` returns to the record of a backup. `decide` is called again with
@@ -114,7 +114,7 @@ impl Ledger<'_> {
     pub fn append(
         &self,
         id: BackupId,
-        decide: impl FnMut(&Entry) -> Result<Change, Error>,
+        decide: impl FnMut(&Entry) -> Result<RecordChange, Error>,
     ) -> Result<Entry, Error> {
         let commit = self.by_id(id)?.backup.commit;
         self.append_at(&commit, id, decide)
@@ -125,7 +125,7 @@ impl Ledger<'_> {
         &self,
         commit: &CommitId,
         id: BackupId,
-        mut decide: impl FnMut(&Entry) -> Result<Change, Error>,
+        mut decide: impl FnMut(&Entry) -> Result<RecordChange, Error>,
     ) -> Result<Entry, Error> {
         self.change(commit, id, |entry| match entry {
             Some(entry) => decide(entry),
@@ -167,7 +167,7 @@ impl Ledger<'_> {
         &self,
         commit: &CommitId,
         id: BackupId,
-        mut decide: impl FnMut(Option<&Entry>) -> Result<Change, Error>,
+        mut decide: impl FnMut(Option<&Entry>) -> Result<RecordChange, Error>,
     ) -> Result<Entry, Error> {
         let by = Line::lossy(&self.schema_repository().identity()?.to_line());
         self.retry_on_conflict(|| {

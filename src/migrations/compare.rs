@@ -7,9 +7,9 @@ use super::migration::{Kind, MigrationFile};
 use super::state::{Applied, AppliedMigration};
 use super::tool::Tool;
 use super::version::{compare_versions, key_version};
-use crate::domain::words;
+use crate::domain::named_enum;
 
-words! {
+named_enum! {
     /// The state of a migration in a database.
     State("state of a migration") {
         /// It is applied.

@@ -34,14 +34,14 @@ pub type Read<'a> = &'a dyn Fn(&str) -> Result<Vec<u8>, String>;
 
 /// The settings for the migrations of a database.
 #[derive(Debug, Clone, Default)]
-pub struct Wanted {
+pub struct MigrationSettings {
     /// The tool, if it is not to be detected.
     pub tool: Option<Tool>,
     /// The directories of the migrations, without a slash at the end; all if empty.
     pub directories: Vec<String>,
 }
 
-impl Wanted {
+impl MigrationSettings {
     fn includes(&self, directory: &str) -> bool {
         let within = |wanted: &String| {
             let rest = directory.strip_prefix(wanted.as_str());
@@ -55,7 +55,11 @@ impl Wanted {
 ///
 /// # Errors
 /// If the files fit several tools or directories.
-pub fn detect(files: &Files, wanted: &Wanted, read: Read<'_>) -> Result<Option<Layout>, Ambiguous> {
+pub fn detect(
+    files: &Files,
+    wanted: &MigrationSettings,
+    read: Read<'_>,
+) -> Result<Option<Layout>, Ambiguous> {
     let tree = Tree::of(files, read);
     let mut found: Vec<Layout> = Vec::new();
     for (directory, names) in &tree.directories {
@@ -375,7 +379,7 @@ mod tests {
         (all.iter().map(file).collect(), texts)
     }
 
-    fn detected(all: &[(&str, &str)], wanted: &Wanted) -> Result<Option<(Tool, String)>, usize> {
+    fn detected(all: &[(&str, &str)], wanted: &MigrationSettings) -> Result<Option<(Tool, String)>, usize> {
         let (files, texts) = files(all);
         let read = |path: &str| Ok(texts[path].clone().into_bytes());
         let found = detect(&files, wanted, &read).map_err(|ambiguous| ambiguous.0.len())?;
@@ -434,7 +438,7 @@ mod tests {
             ),
             (SeaOrm, "migration/src", &[("migration/src/m20240101_000001_a.rs", "")]),
         ] {
-            let found = detected(all, &Wanted::default()).unwrap();
+            let found = detected(all, &MigrationSettings::default()).unwrap();
             assert_eq!(found, Some((tool, directory.to_owned())), "{all:?}");
         }
     }
@@ -442,26 +446,27 @@ mod tests {
     #[test]
     fn two_directories_or_tools_are_ambiguous() {
         let two = [("a/migrations/1.sql", ""), ("b/migrations/1.sql", "")];
-        assert_eq!(detected(&two, &Wanted::default()), Err(2));
-        let one = Wanted { directories: vec!["b".to_owned()], ..Wanted::default() };
+        assert_eq!(detected(&two, &MigrationSettings::default()), Err(2));
+        let one = MigrationSettings { directories: vec!["b".to_owned()], ..MigrationSettings::default() };
         assert_eq!(detected(&two, &one), Ok(Some((Tool::Plain, "b/migrations".to_owned()))));
         let either = [("migrations/V1__a.sql", ""), ("Cargo.toml", "[package]")];
-        assert_eq!(detected(&either, &Wanted::default()), Err(2));
-        let flyway = Wanted { tool: Some(Tool::Flyway), ..Wanted::default() };
+        assert_eq!(detected(&either, &MigrationSettings::default()), Err(2));
+        let flyway = MigrationSettings { tool: Some(Tool::Flyway), ..MigrationSettings::default() };
         assert_eq!(detected(&either, &flyway), Ok(Some((Tool::Flyway, "migrations".to_owned()))));
         // Nothing in the files names the tool, and the database does.
-        let sqlx = Wanted { tool: Some(Tool::Sqlx), ..Wanted::default() };
+        let sqlx = MigrationSettings { tool: Some(Tool::Sqlx), ..MigrationSettings::default() };
         let plain = [("migrations/1_a.sql", "")];
         assert_eq!(detected(&plain, &sqlx), Ok(Some((Tool::Sqlx, "migrations".to_owned()))));
-        let rails = Wanted { tool: Some(Tool::Rails), ..Wanted::default() };
+        let rails = MigrationSettings { tool: Some(Tool::Rails), ..MigrationSettings::default() };
         assert_eq!(detected(&plain, &rails), Ok(None));
     }
 
     #[test]
     fn directories_of_other_things_are_not_migrations() {
-        assert_eq!(detected(&[("migrations/README.md", "birds")], &Wanted::default()), Ok(None));
-        assert_eq!(detected(&[("tests/data/001_x.sql", "")], &Wanted::default()), Ok(None));
-        let named = Wanted { directories: vec!["tests/data".to_owned()], ..Wanted::default() };
+        assert_eq!(detected(&[("migrations/README.md", "birds")], &MigrationSettings::default()), Ok(None));
+        assert_eq!(detected(&[("tests/data/001_x.sql", "")], &MigrationSettings::default()), Ok(None));
+        let named =
+            MigrationSettings { directories: vec!["tests/data".to_owned()], ..MigrationSettings::default() };
         assert_eq!(
             detected(&[("tests/data/001_x.sql", "")], &named),
             Ok(Some((Tool::Plain, "tests/data".to_owned())))
@@ -469,12 +474,15 @@ mod tests {
         // The dump of the schema beside the migrations is none of them.
         let dbmate = [("db/migrations/1_a.sql", "-- migrate:up\n"), ("db/schema.sql", "")];
         let found = Ok(Some((Tool::Dbmate, "db/migrations".to_owned())));
-        assert_eq!(detected(&dbmate, &Wanted::default()), found);
-        let named = Wanted { directories: vec!["db/migrations".to_owned()], ..Wanted::default() };
+        assert_eq!(detected(&dbmate, &MigrationSettings::default()), found);
+        let named = MigrationSettings {
+            directories: vec!["db/migrations".to_owned()],
+            ..MigrationSettings::default()
+        };
         assert_eq!(detected(&dbmate, &named), found);
         let nested = [("db/migration/V1__a.sql", ""), ("db/migration/sub/V2__b.sql", "")];
         assert_eq!(
-            detected(&nested, &Wanted::default()),
+            detected(&nested, &MigrationSettings::default()),
             Ok(Some((Tool::Flyway, "db/migration".to_owned())))
         );
     }

@@ -1,8 +1,8 @@
 //! The migrations of a commit.
 
-use crate::domain::words;
+use crate::domain::named_enum;
 
-words! {
+named_enum! {
     /// The purpose of a migration.
     Kind("kind of migration") {
         /// It runs once.

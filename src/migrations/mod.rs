@@ -21,7 +21,7 @@ mod version;
 pub use compare::{Comparison, MigrationState, State, compare};
 pub use files::{Files, is_note};
 pub use history::MigrationHistory;
-pub use layout::{Ambiguous, Layout, Read, Wanted, detect};
+pub use layout::{Ambiguous, Layout, MigrationSettings, Read, detect};
 pub use migration::{Kind, MigrationFile, Problem};
 pub use state::{Applied, AppliedMigration, CatalogueTable, StateRow, StateTable};
 pub use tool::Tool;

@@ -1,8 +1,8 @@
 //! The migration tools that are known.
 
-use crate::domain::words;
+use crate::domain::named_enum;
 
-words! {
+named_enum! {
     /// A migration tool.
     Tool("migration tool") {
         /// SQL files in one directory, run in the order of their names by no tool in particular.

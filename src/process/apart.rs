@@ -19,7 +19,7 @@ use std::process::{Command, ExitCode};
 use rustix::process::{Pid, getpid, setsid};
 use rustix::thread::set_no_new_privs;
 
-use super::{OsUser, tied};
+use super::{OsUser, pdeathsig};
 
 /// The name under which this program becomes a program of another user.
 pub(super) const NAME: &str = "git-pggit-apart";
@@ -29,7 +29,7 @@ const TIED: &str = "tied";
 /// Becomes the program. Returns only if that fails. The arguments are those that [`instead_of`]
 /// puts after the name.
 pub(super) fn become_program(args: impl Iterator<Item = OsString>) -> ExitCode {
-    match Order::read(args) {
+    match Invocation::read(args) {
         Some(order) => {
             let (program, uid) = (order.program.clone(), order.uid);
             let error = order.carry_out();
@@ -37,11 +37,11 @@ pub(super) fn become_program(args: impl Iterator<Item = OsString>) -> ExitCode {
         }
         None => drop(writeln!(io::stderr(), "cannot start a program of another user")),
     }
-    ExitCode::from(tied::NOT_STARTED)
+    ExitCode::from(pdeathsig::NOT_STARTED)
 }
 
 /// The program to start, its user and its working directory.
-struct Order {
+struct Invocation {
     parent: Pid,
     uid: u32,
     gid: u32,
@@ -51,7 +51,7 @@ struct Order {
     args: Vec<OsString>,
 }
 
-impl Order {
+impl Invocation {
     fn read(mut args: impl Iterator<Item = OsString>) -> Option<Self> {
         let mut number = || args.next()?.to_str()?.parse::<u32>().ok();
         let (parent, uid, gid) = (number()?, number()?, number()?);
@@ -67,8 +67,8 @@ impl Order {
         }
         // The kernel clears the parent death signal on a change of the user, so it is requested
         // after that.
-        let mut command = match self.is_tied && tied::is_for_everybody() {
-            true => tied::command(self.parent, &self.program),
+        let mut command = match self.is_tied && pdeathsig::is_for_everybody() {
+            true => pdeathsig::command(self.parent, &self.program),
             false => command(&self.program),
         };
         // The library drops supplementary groups before it changes the user.
@@ -85,8 +85,8 @@ fn command(program: &OsStr) -> Command {
 /// `None` if `program` cannot be started this way. The process must not be the leader of a process
 /// group, because a leader cannot begin a session.
 pub(super) fn instead_of(program: &OsStr, user: &OsUser, is_tied: bool, dir: &Path) -> Option<Command> {
-    let path = tied::findable(program)?;
-    let mut command = command(tied::ITSELF.as_ref());
+    let path = pdeathsig::findable(program)?;
+    let mut command = command(pdeathsig::ITSELF.as_ref());
     command.arg0(NAME).arg(getpid().as_raw_pid().to_string());
     command.args([user.uid.to_string(), user.gid.to_string()]);
     command.arg(if is_tied { TIED } else { "" }).arg(dir).arg(path);
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn an_order_is_read_whole_or_not_at_all() {
         let words = ["7", "65534", "65533", TIED, "/", "/bin/true", "-x", ""];
-        let read = |count: usize| Order::read(words.iter().take(count).map(OsString::from));
+        let read = |count: usize| Invocation::read(words.iter().take(count).map(OsString::from));
         let order = read(words.len()).unwrap();
         assert_eq!((order.uid, order.gid, order.is_tied), (65_534, 65_533, true));
         assert_eq!((order.dir, order.program), ("/".into(), "/bin/true".into()));

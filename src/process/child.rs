@@ -152,9 +152,9 @@ impl Running {
 
     /// Returns a handle that can end only this program, even if its process id has been reused.
     /// Fails if the kernel provides no pidfd.
-    pub fn signaller(&self) -> Result<Signaller, Error> {
+    pub fn signaller(&self) -> Result<PidFd, Error> {
         let opened = pidfd_open(Self::group_of(&self.child), PidfdFlags::empty());
-        opened.map(Signaller).map_err(|errno| self.io_error(errno.into()))
+        opened.map(PidFd).map_err(|errno| self.io_error(errno.into()))
     }
 
     /// Returns the pipe to standard input once, or `None` if it is not piped.
@@ -264,9 +264,9 @@ pub(super) fn signal_group(pid: Pid, signal: Signal) -> rustix::io::Result<()> {
 /// Sends signals to one program, but not to its child processes. Has no effect after the program
 /// has exited.
 #[derive(Debug)]
-pub struct Signaller(OwnedFd);
+pub struct PidFd(OwnedFd);
 
-impl Signaller {
+impl PidFd {
     /// Sends SIGTERM.
     pub fn terminate(&self) {
         let _ = pidfd_send_signal(&self.0, Signal::TERM);

@@ -13,7 +13,7 @@ use std::process::{ChildStderr, Command, Stdio};
 use std::time::Duration;
 
 use super::child::{Output, Running};
-use super::{Error, OsUser, Secret, apart, interrupt, tied};
+use super::{Error, OsUser, Secret, apart, interrupt, pdeathsig};
 
 /// The variables of our environment that a tool inherits.
 const ALLOWED: [&str; 7] = ["PATH", "HOME", "USER", "LOGNAME", "TZ", "TMPDIR", "LD_LIBRARY_PATH"];
@@ -287,7 +287,8 @@ impl Cmd {
         let apart = self.user.as_ref().zip(dir);
         let apart = apart.and_then(|(user, dir)| apart::instead_of(&self.program, user, self.tied, dir));
         let is_apart = apart.is_some();
-        let tied = || (self.tied && self.user.is_none()).then(|| tied::instead_of(&self.program)).flatten();
+        let tied =
+            || (self.tied && self.user.is_none()).then(|| pdeathsig::instead_of(&self.program)).flatten();
         let mut command = apart.or_else(tied).unwrap_or_else(|| Command::new(&self.program));
         command.args(&self.args);
         // A new session makes its process the leader of a group. A process that already leads one

@@ -17,16 +17,17 @@
 //! dead processes from live ones, and [`crash_point`], at which tests kill this process.
 
 mod apart;
-mod attached;
 mod child;
 mod cmd;
 mod crash;
 mod error;
+mod foreground;
 pub mod interrupt;
 mod lookup;
 mod owned_dir;
 mod owner;
 mod pause;
+mod pdeathsig;
 mod pinned;
 mod private;
 mod secret;
@@ -35,11 +36,10 @@ mod server;
 mod shell;
 mod strays;
 mod tail;
-mod tied;
 mod user;
 
 pub use crate::domain::Owner;
-pub use child::{Exit, Output, Running, Signaller, Status, widen_pipe};
+pub use child::{Exit, Output, PidFd, Running, Status, widen_pipe};
 pub use cmd::{Cmd, Stdin, Stdout};
 pub use crash::crash_point;
 pub use error::{Error, may_pass};
@@ -47,12 +47,12 @@ pub use lookup::{find_program, search_path};
 pub use owned_dir::{ExclusiveDir, Leftover, OWNER_FILE, OwnedDir, sweep};
 pub use owner::{Liveness, host, is_alive};
 pub use pause::pause;
-pub use pinned::{Kept, Pinned, is_rooted};
+pub use pdeathsig::become_tool;
+pub use pinned::{ChownError, Pinned, is_rooted};
 pub use private::{Replacement, create_private, private_directories, write_private};
 pub use secret::Secret;
 pub use seen::Seen;
-pub use server::{Ending, Server};
+pub use server::{Server, ServerStop};
 pub use shell::shell_word;
 pub use strays::Strays;
-pub use tied::become_tool;
 pub use user::OsUser;

@@ -33,20 +33,20 @@ pub struct Pinned {
 
 /// The reason why a directory was not given to another user.
 #[derive(Debug)]
-pub enum Kept {
+pub enum ChownError {
     /// A system call failed.
     Io(io::Error),
     /// An entry, by its path relative to the directory, is not acceptable.
     Odd(PathBuf, &'static str),
 }
 
-impl From<io::Error> for Kept {
+impl From<io::Error> for ChownError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }
 }
 
-impl From<rustix::io::Errno> for Kept {
+impl From<rustix::io::Errno> for ChownError {
     fn from(error: rustix::io::Errno) -> Self {
         Self::Io(error.into())
     }
@@ -206,13 +206,13 @@ impl Pinned {
     /// Gives the directory and all of its contents to a user and a group. `from` is the user who
     /// created the contents and may still have processes in it; `None` means that no other user had
     /// access. `is_odd` gets the path and the target of each symbolic link and returns what is
-    /// wrong with it. Fails with [`Kept`]; then some entries may already have the new owner.
+    /// wrong with it. Fails with [`ChownError`]; then some entries may already have the new owner.
     pub fn hand_over(
         &self,
         from: Option<u32>,
         to: (u32, u32),
         is_odd: &dyn Fn(&Path, &Path) -> Option<&'static str>,
-    ) -> Result<(), Kept> {
+    ) -> Result<(), ChownError> {
         let mode = self.metadata()?.mode();
         self.take()?;
         let given = Given { from, to, is_odd };
@@ -232,9 +232,9 @@ struct Given<'a> {
 
 impl Given<'_> {
     /// Changes the owner of everything in an open directory that its creator can no longer change.
-    fn below(&self, directory: &File, path: &Path, depth: usize) -> Result<(), Kept> {
+    fn below(&self, directory: &File, path: &Path, depth: usize) -> Result<(), ChownError> {
         if depth > DEPTH_MAX {
-            return Err(Kept::Odd(path.to_owned(), "is too deep"));
+            return Err(ChownError::Odd(path.to_owned(), "is too deep"));
         }
         let owner = (Some(Uid::from_raw(self.to.0)), Some(Gid::from_raw(self.to.1)));
         for name in names(directory)? {
@@ -245,11 +245,11 @@ impl Given<'_> {
             let held = openat(directory, &name, flags, Mode::empty())?;
             let stat = fstat(&held)?;
             if self.from.is_some_and(|from| stat.st_uid != from && stat.st_uid != self.to.0) {
-                return Err(Kept::Odd(path, "belongs to somebody else"));
+                return Err(ChownError::Odd(path, "belongs to somebody else"));
             }
             let kind = FileType::from_raw_mode(stat.st_mode);
             if kind != FileType::Directory && stat.st_nlink > 1 {
-                return Err(Kept::Odd(path, "is linked elsewhere, too"));
+                return Err(ChownError::Odd(path, "is linked elsewhere, too"));
             }
             chownat(&held, "", owner.0, owner.1, AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW)?;
             match kind {
@@ -262,7 +262,7 @@ impl Given<'_> {
                     let to = readlinkat(&held, "", Vec::new())?;
                     let to = PathBuf::from(OsStr::from_bytes(to.as_bytes()));
                     if let Some(why) = (self.is_odd)(&path, &to) {
-                        return Err(Kept::Odd(path, why));
+                        return Err(ChownError::Odd(path, why));
                     }
                 }
                 _ => {}
@@ -376,8 +376,8 @@ mod tests {
             assert_eq!(owner(held.real().join(name)), nobody, "{name}");
         }
         assert_eq!((owner(outside.clone()), owner(outside.join("shadow"))), (us(), us()));
-        let odd = |kept: Result<(), Kept>| match kept {
-            Err(Kept::Odd(path, why)) => (path.display().to_string(), why),
+        let odd = |kept: Result<(), ChownError>| match kept {
+            Err(ChownError::Odd(path, why)) => (path.display().to_string(), why),
             other => panic!("{other:?}"),
         };
         let leads = |_: &Path, to: &Path| (to == outside).then_some("leads out");

@@ -17,7 +17,7 @@ const TICK: Duration = Duration::from_millis(50);
 
 /// The reason why a server was ended early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub enum ServerStop {
     /// The deadline was exceeded.
     Deadline,
     /// A signal asked this process to exit.
@@ -31,7 +31,7 @@ pub struct Server {
     running: Option<Running>,
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
-    ending: Arc<Mutex<Option<Ending>>>,
+    ending: Arc<Mutex<Option<ServerStop>>>,
 }
 
 impl Server {
@@ -50,8 +50,8 @@ impl Server {
             while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
                 let late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
                 let why = match interrupt::requested() {
-                    Some(signal) => Ending::Interrupted(signal),
-                    None if late => Ending::Deadline,
+                    Some(signal) => ServerStop::Interrupted(signal),
+                    None if late => ServerStop::Deadline,
                     None => continue,
                 };
                 told.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
@@ -64,7 +64,7 @@ impl Server {
     }
 
     /// Returns the reason if the server was ended early.
-    pub fn ending(&self) -> Option<Ending> {
+    pub fn ending(&self) -> Option<ServerStop> {
         *self.ending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -89,7 +89,7 @@ impl Server {
     /// Shuts the server down in order with SIGINT, and waits without a time limit of its own.
     /// Returns the exit status, and the reason if the server was ended early. Fails as
     /// [`Running::wait`] does.
-    pub fn shut_down(mut self) -> Result<(Option<Ending>, Exit), Error> {
+    pub fn shut_down(mut self) -> Result<(Option<ServerStop>, Exit), Error> {
         let running = self.running.take().expect("it is taken only where this ends");
         let pid = i32::try_from(running.id()).ok().and_then(Pid::from_raw);
         let _ = pid.map(|pid| kill_process(pid, Signal::INT));

@@ -29,7 +29,8 @@ pub use postgres::PostgresQueue;
 pub use refs::RefsQueue;
 
 use crate::domain::{
-    DatabaseName, Ending, Job, JobId, JobKind, JobState, Line, NewJob, Owner, Timestamp, Untold,
+    AttemptEnd, DatabaseName, Job, JobId, JobKind, JobState, Line, NewJob, Owner, PendingNotification,
+    Timestamp,
 };
 use crate::process::{self, Liveness};
 
@@ -145,14 +146,14 @@ pub trait Queue: Send + Sync {
 
     /// Records the end of an attempt. Fails with [`Error::Lost`], without a change, if another worker has
     /// the job by now.
-    fn end(&self, claim: &Claim, ending: &Ending) -> Result<Job, Error>;
+    fn end(&self, claim: &Claim, ending: &AttemptEnd) -> Result<Job, Error>;
 
     /// Records the end of an attempt and claims the next job. The end is recorded even if there is no
     /// next job. Fails as [`Queue::end`] does.
     fn end_and_claim(
         &self,
         claim: &Claim,
-        ending: &Ending,
+        ending: &AttemptEnd,
         claimant: &Claimant,
     ) -> Result<(Job, Option<Claim>), Error>;
 
@@ -200,7 +201,7 @@ pub trait Queue: Send + Sync {
 }
 
 /// Returns true if a pending notification may be claimed: its sender is late, or is dead.
-fn is_claimable(untold: &Untold, now: Timestamp) -> bool {
+fn is_claimable(untold: &PendingNotification, now: Timestamp) -> bool {
     let is_dead = |owner: &Owner| process::is_alive(owner) == Liveness::Dead;
     untold.is_late(now) || untold.owner.as_ref().is_some_and(is_dead)
 }

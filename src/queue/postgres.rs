@@ -13,7 +13,7 @@ use super::{
     Claim, Claimant, EnqueueResult, Error, Filter, HeartbeatReply, Listing, Queue, Stats, Watch, is_claimable,
 };
 use crate::clock::Clock;
-use crate::domain::{Ending, Failure, Job, JobId, JobState, Line, NewJob, Outcome, Owner};
+use crate::domain::{AttemptEnd, AttemptOutcome, Failure, Job, JobId, JobState, Line, NewJob, Owner};
 use crate::pg::{self, Client, ConnInfo, Rows, quote_literal};
 use crate::process::{self, Liveness, crash_point};
 use crate::sql;
@@ -140,7 +140,7 @@ impl PostgresQueue {
         let number = |field: &str| value[field].as_u64().ok_or_else(unreadable);
         let proof = number("token")? + number("claim_key")?;
         let error = Failure { code: Line::lossy("damaged"), message: reason.to_owned() };
-        let how = Ending::Failed { error, retry: false, output: String::new() };
+        let how = AttemptEnd::Failed { error, retry: false, output: String::new() };
         self.query_with(END, &ending(id, proof, &how)).map(drop)
     }
 
@@ -162,7 +162,7 @@ impl PostgresQueue {
         match self.get(claim.job.id) {
             Ok(job) if job.token == claim.fencing_token && job.state != JobState::InProgress => {
                 match job.history.last() {
-                    Some(report) if report.outcome != Outcome::Lost => Ok(job),
+                    Some(report) if report.outcome != AttemptOutcome::Lost => Ok(job),
                     _ => Err(lost),
                 }
             }
@@ -210,14 +210,16 @@ fn claimant(claimant: &Claimant) -> [Option<String>; 3] {
 }
 
 /// Returns the parameters of the end of an attempt.
-fn ending(id: JobId, proof: u64, ending: &Ending) -> [Option<String>; 7] {
+fn ending(id: JobId, proof: u64, ending: &AttemptEnd) -> [Option<String>; 7] {
     let (outcome, error, output, retry, tell) = match ending {
-        Ending::Completed { output, tell } => (Outcome::Completed, None, output.as_str(), false, *tell),
-        Ending::Failed { error, retry, output } => {
-            (Outcome::Failed, Some(error), output.as_str(), *retry, false)
+        AttemptEnd::Completed { output, tell } => {
+            (AttemptOutcome::Completed, None, output.as_str(), false, *tell)
         }
-        Ending::HandedBack => (Outcome::HandedBack, None, "", true, false),
-        Ending::Cancelled { output } => (Outcome::Cancelled, None, output.as_str(), false, false),
+        AttemptEnd::Failed { error, retry, output } => {
+            (AttemptOutcome::Failed, Some(error), output.as_str(), *retry, false)
+        }
+        AttemptEnd::HandedBack => (AttemptOutcome::HandedBack, None, "", true, false),
+        AttemptEnd::Cancelled { output } => (AttemptOutcome::Cancelled, None, output.as_str(), false, false),
     };
     let mut start = output.len().saturating_sub(Job::OUTPUT_BYTES);
     while !output.is_char_boundary(start) {
@@ -300,7 +302,7 @@ impl Queue for PostgresQueue {
         }
     }
 
-    fn end(&self, claim: &Claim, how: &Ending) -> Result<Job, Error> {
+    fn end(&self, claim: &Claim, how: &AttemptEnd) -> Result<Job, Error> {
         match only(self.query_with(END, &ending(claim.job.id, proof(claim), how))?) {
             Some(job) => parse(&job),
             None => self.ended_before(claim),
@@ -310,7 +312,7 @@ impl Queue for PostgresQueue {
     fn end_and_claim(
         &self,
         claim: &Claim,
-        how: &Ending,
+        how: &AttemptEnd,
         by: &Claimant,
     ) -> Result<(Job, Option<Claim>), Error> {
         let mut values = Vec::from(ending(claim.job.id, proof(claim), how));

@@ -4,10 +4,10 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
-use super::advance::{Forward, Way};
-use super::advance_plan::{AdvancePlan, AdvancePlanner};
+use super::commit_plan::{CommitPlan, CommitPlanner};
 use super::distance::{MEASURED_MAX, distances};
-use super::judge::may_run;
+use super::migration_diff::may_run;
+use super::post_restore::{MigrationPlan, MigrationRunner};
 use super::{Candidate, Error, Relation};
 use crate::config::Config;
 use crate::domain::{DatabaseName, InvalidDatabaseName};
@@ -66,14 +66,20 @@ impl Search<'_> {
     /// # Errors
     /// If a record or the history cannot be read, or a setting is wrong.
     pub fn plan(&self, candidates: &mut [Candidate]) -> Result<(), Error> {
-        let mut planner = AdvancePlanner::to(self.commit, self.repository, self.ledger, self.config);
+        let mut planner = CommitPlanner::to(self.commit, self.repository, self.ledger, self.config);
         for candidate in candidates.iter_mut().filter(|candidate| candidate.is_eligible()) {
             let Relation::Ancestor { migrations, .. } = &mut candidate.relation else { continue };
             match planner.from(&self.ledger.by_id(candidate.backup)?)? {
-                Ok(AdvancePlan { forward: Some(Forward { way: Way::Files(run), .. }), .. }) => {
+                Ok(CommitPlan {
+                    forward: Some(MigrationPlan { way: MigrationRunner::Files(run), .. }),
+                    ..
+                }) => {
                     *migrations = run.len();
                 }
-                Ok(AdvancePlan { forward: Some(Forward { way: Way::Command(command), .. }), .. }) => {
+                Ok(CommitPlan {
+                    forward: Some(MigrationPlan { way: MigrationRunner::Command(command), .. }),
+                    ..
+                }) => {
                     candidate.command = Some(command.shown());
                 }
                 Ok(_) => {}

@@ -16,7 +16,7 @@ const LABEL: &str = "git-pggit: clone ";
 
 /// The content of the comment of a clone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct CloneNote {
+pub struct CloneLabel {
     /// The configured database.
     pub database: DatabaseName,
     /// The commit that it is at.
@@ -30,7 +30,7 @@ pub struct CloneNote {
     pub owner: Option<Owner>,
 }
 
-impl CloneNote {
+impl CloneLabel {
     /// Returns the text of the comment.
     pub fn to_label(&self) -> String {
         let value = serde_json::to_value(self).unwrap_or_default();
@@ -40,14 +40,14 @@ impl CloneNote {
 
 /// A clone on a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Clone {
+pub struct CloneDatabase {
     /// The name of the clone database.
     pub dbname: String,
     /// The description of the clone.
-    pub note: CloneNote,
+    pub note: CloneLabel,
 }
 
-impl Clone {
+impl CloneDatabase {
     /// Returns true if the clone belongs to a process that may still run.
     pub fn is_in_use(&self) -> bool {
         self.note.owner.as_ref().is_some_and(|owner| is_alive(owner) != Liveness::Dead)
@@ -56,10 +56,10 @@ impl Clone {
 
 /// Returns the clones on a server, sorted by name. Databases with a similar but invalid comment are
 /// not clones. Fails if the server cannot be queried.
-pub fn clones(client: &Client) -> Result<Vec<Clone>, Error> {
+pub fn clones(client: &Client) -> Result<Vec<CloneDatabase>, Error> {
     let labelled = client.databases_with_comment(LABEL)?.into_iter();
     Ok(labelled
-        .filter_map(|(dbname, rest)| Some(Clone { dbname, note: serde_json::from_str(&rest).ok()? }))
+        .filter_map(|(dbname, rest)| Some(CloneDatabase { dbname, note: serde_json::from_str(&rest).ok()? }))
         .collect())
 }
 

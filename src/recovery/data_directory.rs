@@ -11,16 +11,16 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::place::{self, Partial};
 use super::space::Space;
-use super::{Error, Execution, Home, Log, PlannedStep, Recovered, Recovery};
-use crate::artifacts::{HeldSource, of_store};
+use super::staging::{self, StagingDir};
+use super::{ClusterRecovery, Error, Execution, Home, PlannedStep, RecoveredCluster, WalSource};
+use crate::artifacts::{StoreSource, of_store};
 use crate::domain::{Backup, RecoveryTarget, Status};
 use crate::process::crash_point;
 use crate::progress::Progress;
 use crate::store::{Access, StoredBackup};
 use crate::tools::Adapter;
-use crate::tools::adapter::{Source, Step, Subject, Target};
+use crate::tools::adapter::{BackupRef, RestoreStep, Source, Target};
 
 /// The file to which a server writes settings of `ALTER SYSTEM`.
 pub(super) const AUTO_CONF: &str = "postgresql.auto.conf";
@@ -52,11 +52,11 @@ pub struct DataDirectory<'a> {
     /// The recovery target.
     pub until: RecoveryTarget,
     /// The source of the WAL to replay; `None` if only the WAL in the backup is replayed.
-    pub log: Option<Log>,
+    pub log: Option<WalSource>,
     /// The WAL archiving of the new cluster.
     pub archiving: Archiving,
     /// The work on the directory before it gets its name, if any.
-    pub recovery: Option<&'a Recovery<'a>>,
+    pub recovery: Option<&'a ClusterRecovery<'a>>,
     /// The directory of the data directory and its tablespaces, if the caller has opened it.
     pub home: Option<&'a Home>,
     /// Receives the progress.
@@ -65,7 +65,7 @@ pub struct DataDirectory<'a> {
 
 /// A data directory that was created.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Planted {
+pub struct RestoredDirectory {
     /// The size in bytes.
     pub bytes: u64,
     /// The duration.
@@ -73,50 +73,50 @@ pub struct Planted {
     /// The directories of its tablespaces.
     pub tablespaces: Vec<PathBuf>,
     /// The result of `recovery`, if there was one.
-    pub recovered: Option<Recovered>,
+    pub recovered: Option<RecoveredCluster>,
 }
 
 impl DataDirectory<'_> {
     /// Creates the data directory. If that fails, everything that was created is removed.
-    pub fn run(&self) -> Result<Planted, Error> {
+    pub fn run(&self) -> Result<RestoredDirectory, Error> {
         let begun = Instant::now();
-        let missing = || place::refuse(&self.path, "is missing", "");
+        let missing = || staging::refuse(&self.path, "is missing", "");
         let (wanted, _) = self.members.last().ok_or_else(missing)?;
         self.check_members()?;
         self.preflight()?;
         let held = self.open()?;
-        let sources: Vec<HeldSource> = held.into_iter().map(HeldSource).collect();
+        let sources: Vec<StoreSource> = held.into_iter().map(StoreSource).collect();
         self.check_mapped(&sources)?;
         self.prove(&sources)?;
-        let partial = Partial::make(&self.path, self.home)?;
+        let partial = StagingDir::make(&self.path, self.home)?;
         // The directory may have been replaced since the first check. From here on the open directory
         // counts.
         let owner = partial.owner(&self.path, self.home)?;
         let data = partial.data();
         let steps = self.steps(&sources, &data)?;
         let outside = tablespaces_of(&steps);
-        place::check_outside(&outside, &self.path)?;
+        staging::check_outside(&outside, &self.path)?;
         let spaces = self.spaces(&outside, owner, &partial)?;
         crash_point("recovery.partial");
         self.execute(&sources, steps, &data, &spaces)?;
         self.finish(&partial, &spaces, owner)?;
         let recovered = self.recovery.map(|recovery| recovery.run(&partial)).transpose()?.flatten();
-        if self.recovery.is_none_or(Recovery::keeps) {
+        if self.recovery.is_none_or(ClusterRecovery::keeps) {
             partial.put(&self.path)?;
         }
         let bytes = wanted.postgres.as_ref().and_then(|postgres| postgres.size_bytes).unwrap_or_default();
-        Ok(Planted { bytes, duration: begun.elapsed(), tablespaces: outside, recovered })
+        Ok(RestoredDirectory { bytes, duration: begun.elapsed(), tablespaces: outside, recovered })
     }
 
     /// Describes the steps for people, and returns the errors that prevent them now.
     pub fn describe(&self) -> Result<(Vec<PlannedStep>, Vec<Error>), Error> {
         self.check_members()?;
-        let sources: Vec<HeldSource> = self.open()?.into_iter().map(HeldSource).collect();
+        let sources: Vec<StoreSource> = self.open()?.into_iter().map(StoreSource).collect();
         let steps = self.steps(&sources, &self.path)?;
         let checks = [
             self.preflight(),
             self.check_mapped(&sources),
-            place::check_outside(&tablespaces_of(&steps), &self.path),
+            staging::check_outside(&tablespaces_of(&steps), &self.path),
         ];
         let refusals = checks.into_iter().filter_map(Result::err).collect();
         let further = self.recovery.iter().flat_map(|recovery| recovery.steps());
@@ -141,18 +141,18 @@ impl DataDirectory<'_> {
     /// Fails if the directory cannot become a data directory.
     fn preflight(&self) -> Result<(), Error> {
         if let Some(recovery) = self.recovery {
-            recovery.check(&Partial::beside(&self.path))?;
+            recovery.check(&StagingDir::beside(&self.path))?;
         }
-        let meta = place::preflight(&self.path, self.needed())?;
-        self.home.map_or_else(|| place::owner(&self.path, &meta).map(drop), |_| Ok(()))
+        let meta = staging::preflight(&self.path, self.needed())?;
+        self.home.map_or_else(|| staging::owner(&self.path, &meta).map(drop), |_| Ok(()))
     }
 
     /// Fails if the caller has not mapped all tablespaces.
-    fn check_mapped(&self, sources: &[HeldSource]) -> Result<(), Error> {
+    fn check_mapped(&self, sources: &[StoreSource]) -> Result<(), Error> {
         let Some(((backup, _), source)) = self.members.iter().zip(sources).next_back() else { return Ok(()) };
-        let subject = Subject { backup, chain: &[], source: Some(source as &dyn Source) };
+        let subject = BackupRef { backup, chain: &[], source: Some(source as &dyn Source) };
         let places = self.adapter.tablespaces(&subject).map_err(of_store::<Error>)?;
-        place::check_mapped(places, &self.tablespaces, &self.path)
+        staging::check_mapped(places, &self.tablespaces, &self.path)
     }
 
     /// Returns the required space in bytes. The full backup of a chain needs its space twice, because
@@ -177,7 +177,7 @@ impl DataDirectory<'_> {
 
     /// Fails if the content of a plain file differs from its checksum. The content of a store is
     /// verified on read.
-    fn prove(&self, sources: &[HeldSource]) -> Result<(), Error> {
+    fn prove(&self, sources: &[StoreSource]) -> Result<(), Error> {
         for ((backup, _), source) in self.members.iter().zip(sources) {
             for artifact in backup.artifacts.iter().filter(|_| !source.0.verifies_on_read()) {
                 self.progress.stage(&format!("verifying {}", backup.name), Some(artifact.size_bytes));
@@ -187,12 +187,16 @@ impl DataDirectory<'_> {
         Ok(())
     }
 
-    fn steps(&self, sources: &[HeldSource], data: &Path) -> Result<Vec<Step>, Error> {
-        let subjects: Vec<Subject<'_>> = self
+    fn steps(&self, sources: &[StoreSource], data: &Path) -> Result<Vec<RestoreStep>, Error> {
+        let subjects: Vec<BackupRef<'_>> = self
             .members
             .iter()
             .zip(sources)
-            .map(|((backup, _), source)| Subject { backup, chain: &[], source: Some(source as &dyn Source) })
+            .map(|((backup, _), source)| BackupRef {
+                backup,
+                chain: &[],
+                source: Some(source as &dyn Source),
+            })
             .collect();
         let Some((wanted, chain)) = subjects.split_last() else { return Ok(Vec::new()) };
         let target = Target::DataDirectory {
@@ -201,14 +205,14 @@ impl DataDirectory<'_> {
             until: self.until.clone(),
         };
         let mut steps =
-            self.adapter.restore(&Subject { chain, ..*wanted }, &target).map_err(of_store::<Error>)?;
+            self.adapter.restore(&BackupRef { chain, ..*wanted }, &target).map_err(of_store::<Error>)?;
         if self.archiving == Archiving::Off {
-            steps.push(Step::Append { path: data.join(AUTO_CONF), text: NO_ARCHIVE.to_vec() });
+            steps.push(RestoreStep::Append { path: data.join(AUTO_CONF), text: NO_ARCHIVE.to_vec() });
         }
         if let Some(log) = &self.log {
             let (path, text) = (data.join(AUTO_CONF), log.settings(&self.until));
-            steps.push(Step::Append { path, text });
-            steps.push(Step::Append { path: data.join("recovery.signal"), text: Vec::new() });
+            steps.push(RestoreStep::Append { path, text });
+            steps.push(RestoreStep::Append { path: data.join("recovery.signal"), text: Vec::new() });
         }
         Ok(steps)
     }
@@ -218,7 +222,7 @@ impl DataDirectory<'_> {
         &self,
         outside: &[PathBuf],
         owner: Option<(u32, u32)>,
-        partial: &Partial,
+        partial: &StagingDir,
     ) -> Result<Vec<Space>, Error> {
         let (mut spaces, mut remembered) = (Vec::new(), Vec::new());
         for path in outside {
@@ -232,8 +236,8 @@ impl DataDirectory<'_> {
 
     fn execute(
         &self,
-        sources: &[HeldSource],
-        steps: Vec<Step>,
+        sources: &[StoreSource],
+        steps: Vec<RestoreStep>,
         data: &Path,
         spaces: &[Space],
     ) -> Result<(), Error> {
@@ -247,14 +251,14 @@ impl DataDirectory<'_> {
     }
 
     /// Sets owner and permissions, and synchronizes everything to disk.
-    fn finish(&self, partial: &Partial, spaces: &[Space], owner: Option<(u32, u32)>) -> Result<(), Error> {
+    fn finish(&self, partial: &StagingDir, spaces: &[Space], owner: Option<(u32, u32)>) -> Result<(), Error> {
         self.progress.stage("writing to disk", None);
         let data = partial.data();
         relink(&data, spaces)?;
         spaces.iter().try_for_each(|space| space.finish(owner))?;
         let held = partial.held().enter("data".as_ref()).map_err(|e| Error::file("look at", &data, e))?;
         if let Some(owner) = owner {
-            place::given(&held, held.hand_over(None, owner, &|_, _| None))?;
+            staging::given(&held, held.hand_over(None, owner, &|_, _| None))?;
         }
         held.sync_all().map_err(|error| Error::file("sync", &data, error))?;
         // Group access to `base` shows the group access of the whole cluster. The archive has no
@@ -281,9 +285,9 @@ fn relink(data: &Path, spaces: &[Space]) -> Result<(), Error> {
 }
 
 /// Returns the directories of the tablespaces.
-fn tablespaces_of(steps: &[Step]) -> Vec<PathBuf> {
-    let directory = |step: &Step| match step {
-        Step::Tablespace { directory, .. } => Some(directory.clone()),
+fn tablespaces_of(steps: &[RestoreStep]) -> Vec<PathBuf> {
+    let directory = |step: &RestoreStep| match step {
+        RestoreStep::Tablespace { directory, .. } => Some(directory.clone()),
         _ => None,
     };
     steps.iter().filter_map(directory).collect()

@@ -8,19 +8,19 @@ use crate::pg::{Client, ConnInfo};
 use crate::process::crash_point;
 use crate::store;
 use crate::store::{Access, StoredBackup};
-use crate::tools::adapter::{self, Subject, Target};
+use crate::tools::adapter::{self, BackupRef, Target};
 use crate::tools::{Connection, GLOBALS};
 
 use super::execute::Execution;
 use super::globals::{MadeRoles, script};
 use super::new_database::template;
-use super::{Advance, Effect, Error, Plan, PlannedStep, Roles, Step, into_new_database};
+use super::{DatabaseStep, Effect, Error, Plan, PlannedStep, PostRestore, Roles, into_new_database};
 
 /// A restore of a dump, with its source and its target.
 pub struct Restore<'a> {
-    /// The backup, the name of the new database, and the steps after the load. Objects that the
-    /// advance leaves out are not restored.
-    pub advance: Advance<'a>,
+    /// The backup, the name of the new database, and the steps after the load. Objects that
+    /// these steps ignore are not restored.
+    pub post_restore: PostRestore<'a>,
     /// The connection to a database of the server on which the new database is created.
     pub admin: ConnInfo,
     /// The access to the bytes of the backup.
@@ -61,31 +61,33 @@ impl Restore<'_> {
     /// Restores the dump. Every byte is verified against its checksum before use. Plain files are
     /// verified before the first connection to the server.
     pub fn run(&self) -> Result<Restored, Error> {
-        let (begun, advance) = (Instant::now(), &self.advance);
-        advance.check()?;
+        let (begun, post_restore) = (Instant::now(), &self.post_restore);
+        post_restore.check()?;
         let dump = self.open()?;
         let client = Client::connect(&self.admin, "git-pggit")?;
-        if client.database_exists(advance.dbname)? {
-            return Err(Error::TargetExists { dbname: advance.dbname.to_owned() });
+        if client.database_exists(post_restore.dbname)? {
+            return Err(Error::TargetExists { dbname: post_restore.dbname.to_owned() });
         }
         let major = client.facts()?.major;
         drop(client);
         if !dump.held.is_authentic() {
-            self.advance.progress.stage("verifying", Some(dump.artifact.size_bytes));
+            self.post_restore.progress.stage("verifying", Some(dump.artifact.size_bytes));
             dump.held.verify(
                 dump.artifact.name.as_str(),
                 &dump.artifact.digest.to_string(),
-                self.advance.progress,
+                self.post_restore.progress,
             )?;
         }
-        self.advance.progress.stage(&format!("restoring {}", advance.dbname), Some(dump.artifact.size_bytes));
+        self.post_restore
+            .progress
+            .stage(&format!("restoring {}", post_restore.dbname), Some(dump.artifact.size_bytes));
         let roles = self.made_roles(self.globals, &dump)?;
         let mut difference = None;
-        let work = |step: &Step, target: &ConnInfo| match step {
-            Step::Migrate { .. } => advance.migrate(target),
-            Step::Mask { .. } => advance.mask(target),
-            Step::Prove { .. } => {
-                difference = advance.prove(target, &self.admin, major)?;
+        let work = |step: &DatabaseStep, target: &ConnInfo| match step {
+            DatabaseStep::Migrate { .. } => post_restore.migrate(target),
+            DatabaseStep::Mask { .. } => post_restore.mask(target),
+            DatabaseStep::Prove { .. } => {
+                difference = post_restore.prove(target, &self.admin, major)?;
                 Ok(())
             }
             _ => self.load(&dump, target, major),
@@ -95,7 +97,7 @@ impl Restore<'_> {
             bytes: dump.artifact.size_bytes,
             duration: begun.elapsed(),
             difference,
-            compared_with: advance.expected.source(),
+            compared_with: post_restore.expected.source(),
             roles: roles.map(MadeRoles::keep),
             left_out: Vec::new(),
             not_marked,
@@ -109,7 +111,7 @@ impl Restore<'_> {
     }
 
     fn made_roles(&self, wanted: bool, dump: &Dump<'_>) -> Result<Option<MadeRoles<'_>>, Error> {
-        let backup = self.advance.backup;
+        let backup = self.post_restore.backup;
         let make = || MadeRoles::make(&self.admin, backup, &script(backup, &dump.held)?, None);
         wanted.then(make).transpose()
     }
@@ -119,7 +121,7 @@ impl Restore<'_> {
         let dump = self.open()?;
         if !dump.held.is_authentic() {
             let (name, digest) = (dump.artifact.name.as_str(), dump.artifact.digest.to_string());
-            dump.held.verify(name, &digest, self.advance.progress)?;
+            dump.held.verify(name, &digest, self.post_restore.progress)?;
         }
         self.load(&dump, target, major)
     }
@@ -129,14 +131,14 @@ impl Restore<'_> {
     pub fn describe(&self) -> Result<(Vec<PlannedStep>, Vec<Error>), Error> {
         let opened = self.open().map(drop);
         let mut refusals: Vec<Error> =
-            [self.advance.check(), opened].into_iter().filter_map(Result::err).collect();
+            [self.post_restore.check(), opened].into_iter().filter_map(Result::err).collect();
         let plan = self.plan();
         let major = match Client::connect(&self.admin, "git-pggit")
             .and_then(|client| Ok((client.facts()?, client)))
         {
             Ok((facts, client)) => {
-                if client.database_exists(self.advance.dbname)? {
-                    refusals.push(Error::TargetExists { dbname: self.advance.dbname.to_owned() });
+                if client.database_exists(self.post_restore.dbname)? {
+                    refusals.push(Error::TargetExists { dbname: self.post_restore.dbname.to_owned() });
                 }
                 Some(facts.major)
             }
@@ -152,7 +154,7 @@ impl Restore<'_> {
             None
         });
         let cmd = loading.iter().flatten().find_map(|step| match step {
-            adapter::Step::Load { cmd, .. } => Some(cmd.as_ref()),
+            adapter::RestoreStep::Load { cmd, .. } => Some(cmd.as_ref()),
             _ => None,
         });
         let roles =
@@ -164,72 +166,81 @@ impl Restore<'_> {
 
     /// Returns the plan for the new database.
     pub fn plan(&self) -> Plan {
-        let advance = &self.advance;
-        let template = advance.backup.postgres.as_ref().map(template).unwrap_or_default();
-        let commit = advance.is_proved().then(|| advance.commit().as_str());
-        Plan::new(advance.dbname, &advance.backup.id.to_string(), commit, template)
-            .then_migrate(advance.names())
-            .then_prove(advance.expected.source())
-            .then_mask(advance.mask.as_ref().map(|mask| mask.name.clone()))
-            .with_settings(advance.settings(), self.admin.user())
+        let post_restore = &self.post_restore;
+        let template = post_restore.backup.postgres.as_ref().map(template).unwrap_or_default();
+        let commit = post_restore.is_proved().then(|| post_restore.commit().as_str());
+        Plan::new(post_restore.dbname, &post_restore.backup.id.to_string(), commit, template)
+            .then_migrate(post_restore.names())
+            .then_prove(post_restore.expected.source())
+            .then_mask(post_restore.mask.as_ref().map(|mask| mask.name.clone()))
+            .with_settings(post_restore.settings(), self.admin.user())
             .labelled(self.label.clone())
     }
 
     fn open(&self) -> Result<Dump<'_>, Error> {
         let refuse =
-            |reason: String| Error::NotRestorable { backup: self.advance.backup.id.to_string(), reason };
-        if self.advance.backup.status != Status::Completed {
-            return Err(refuse(format!("it is {}", self.advance.backup.status.as_str().replace('_', " "))));
+            |reason: String| Error::NotRestorable { backup: self.post_restore.backup.id.to_string(), reason };
+        if self.post_restore.backup.status != Status::Completed {
+            return Err(refuse(format!(
+                "it is {}",
+                self.post_restore.backup.status.as_str().replace('_', " ")
+            )));
         }
-        let Some(artifact) = self.advance.backup.artifacts.first() else {
+        let Some(artifact) = self.post_restore.backup.artifacts.first() else {
             return Err(refuse(format!(
                 "it was made by {} and is not a dump of this program",
-                self.advance.backup.tool.name
+                self.post_restore.backup.tool.name
             )));
         };
         if DumpFormat::of_artifact(artifact.name.as_str()).is_none() {
-            return Err(refuse(format!("it was made by {} and is no dump", self.advance.backup.tool.name)));
+            return Err(refuse(format!(
+                "it was made by {} and is no dump",
+                self.post_restore.backup.tool.name
+            )));
         }
-        if self.advance.backup.location.is_none() {
+        if self.post_restore.backup.location.is_none() {
             return Err(refuse("its record does not say where it is".to_owned()));
         }
-        let held = StoredBackup::open(self.advance.backup, &self.access).map_err(|error| match error {
-            store::Error::BadLocation { .. } => {
-                refuse("its location is neither a directory nor a store".to_owned())
-            }
-            other => other.into(),
-        })?;
+        let held =
+            StoredBackup::open(self.post_restore.backup, &self.access).map_err(|error| match error {
+                store::Error::BadLocation { .. } => {
+                    refuse("its location is neither a directory nor a store".to_owned())
+                }
+                other => other.into(),
+            })?;
         Ok(Dump { held, artifact })
     }
 
     /// Returns the steps that load the dump into the database `target`.
-    fn loading(&self, target: &ConnInfo, major: u32) -> Result<Vec<adapter::Step>, Error> {
-        let subject = Subject { backup: self.advance.backup, chain: &[], source: None };
+    fn loading(&self, target: &ConnInfo, major: u32) -> Result<Vec<adapter::RestoreStep>, Error> {
+        let subject = BackupRef { backup: self.post_restore.backup, chain: &[], source: None };
         let restorer =
-            restorer_of(self.advance.backup, &self.advance.programs).ok_or_else(|| Error::NotRestorable {
-                backup: self.advance.backup.id.to_string(),
-                reason: format!("it was made by {}", self.advance.backup.tool.name),
+            restorer_of(self.post_restore.backup, &self.post_restore.programs).ok_or_else(|| {
+                Error::NotRestorable {
+                    backup: self.post_restore.backup.id.to_string(),
+                    reason: format!("it was made by {}", self.post_restore.backup.tool.name),
+                }
             })?;
         let target = Target::Database {
             connection: Connection::from(target),
             server_major: major,
-            no_owner: self.advance.leniency.owners,
-            no_privileges: self.advance.leniency.privileges,
+            no_owner: self.post_restore.leniency.owners,
+            no_privileges: self.post_restore.leniency.privileges,
         };
         Ok(restorer.restore(&subject, &target)?)
     }
 
     fn load(&self, dump: &Dump<'_>, target: &ConnInfo, major: u32) -> Result<(), Error> {
         let execution = Execution {
-            wanted: (self.advance.backup, &dump.held),
+            wanted: (self.post_restore.backup, &dump.held),
             chain: &[],
-            staging: &self.advance.staging,
+            staging: &self.post_restore.staging,
             spaces: &[],
-            progress: self.advance.progress,
+            progress: self.post_restore.progress,
         };
         execution.run(self.loading(target, major)?)?;
         let written =
-            self.advance.backup.postgres.as_ref().and_then(|postgres| postgres.lc_monetary.as_ref());
+            self.post_restore.backup.postgres.as_ref().and_then(|postgres| postgres.lc_monetary.as_ref());
         written.map_or(Ok(()), |locale| check_money(target, locale.as_str()))
     }
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Gap;
+use super::MigrationConflict;
 use super::restore::Refusal;
 use super::server::last_word;
 use crate::domain::{Invalid, human_bytes};
@@ -65,7 +65,7 @@ pub enum Error {
     },
     /// The migrations do not lead from the backup to the commit.
     #[error(transparent)]
-    Gap(#[from] Gap),
+    MigrationConflict(#[from] MigrationConflict),
     /// A setting of the original database cannot be set in the new database.
     #[error("the database sets {name}, which cannot be set here: {source}")]
     Setting {
@@ -329,7 +329,7 @@ impl Error {
             | Self::NoExpectedSchema { .. }
             | Self::NoMonetary { .. }
             | Self::Setting { .. }
-            | Self::Gap(_)
+            | Self::MigrationConflict(_)
             | Self::Directory { .. }
             | Self::Unmapped { .. }
             | Self::NoRoom { .. }

@@ -15,7 +15,7 @@ use crate::domain::{Backup, BackupId};
 use crate::process::{Cmd, Pinned, Stdout, crash_point};
 use crate::progress::Progress;
 use crate::store::StoredBackup;
-use crate::tools::adapter::{Step, empty_directory};
+use crate::tools::adapter::{RestoreStep, empty_directory};
 use crate::tools::pg_basebackup::{Tree, real_path};
 use crate::tools::{self, load_directory, load_script, load_stream};
 
@@ -39,7 +39,7 @@ pub struct Execution<'a> {
 impl Execution<'_> {
     /// Runs `steps` in order. Fails if a step fails. The caller then has to remove the partial
     /// result.
-    pub fn run(&self, steps: Vec<Step>) -> Result<(), Error> {
+    pub fn run(&self, steps: Vec<RestoreStep>) -> Result<(), Error> {
         for step in steps {
             self.step(step)?;
             crash_point("recovery.step");
@@ -47,9 +47,9 @@ impl Execution<'_> {
         Ok(())
     }
 
-    fn step(&self, step: Step) -> Result<(), Error> {
+    fn step(&self, step: RestoreStep) -> Result<(), Error> {
         match step {
-            Step::Load { artifact, format, cmd } => {
+            RestoreStep::Load { artifact, format, cmd } => {
                 let (backup, held) = self.wanted;
                 if format != tools::Format::Directory {
                     let mut reader = held.reader(&artifact)?;
@@ -67,23 +67,23 @@ impl Execution<'_> {
                 };
                 Ok(load_directory(*cmd, &directory)?)
             }
-            Step::Script { artifact, connection } => {
+            RestoreStep::Script { artifact, connection } => {
                 let mut reader = self.wanted.1.reader(&artifact)?;
                 load_script(&connection, &artifact, &mut reader, None, self.progress)
                     .map_err(of_store::<Error>)?;
                 Ok(())
             }
-            Step::Unpack { backup, artifact, into, tree } => {
+            RestoreStep::Unpack { backup, artifact, into, tree } => {
                 self.unpack(backup, &artifact, &into, tree.as_deref())
             }
-            Step::Run { what, cmd } => run(&what, *cmd, self.progress),
-            Step::Tablespace { link, directory } => {
+            RestoreStep::Run { what, cmd } => run(&what, *cmd, self.progress),
+            RestoreStep::Tablespace { link, directory } => {
                 let space = self.spaces.iter().find(|space| space.real() == directory);
                 tablespace(&link, &space.map_or(directory, Space::path))
             }
-            Step::RequireEmpty { path, owner } => Ok(empty_directory(&path, owner.as_ref())?),
-            Step::Remove { path } => remove(&path),
-            Step::Append { path, text } => append(&path, &text),
+            RestoreStep::RequireEmpty { path, owner } => Ok(empty_directory(&path, owner.as_ref())?),
+            RestoreStep::Remove { path } => remove(&path),
+            RestoreStep::Append { path, text } => append(&path, &text),
         }
     }
 

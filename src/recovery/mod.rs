@@ -7,60 +7,60 @@
 //! is complete. Until then the data are in a temporary database. The comment of the temporary
 //! database identifies it, so that later processes and people know that it may be dropped.
 
-mod advance;
-mod advance_plan;
-mod by_command;
-mod by_tool;
 mod candidates;
 mod clones;
+mod commit_plan;
 mod data_directory;
 mod distance;
 mod dump;
 mod error;
 mod execute;
-mod find;
-mod forward;
+mod external;
 mod globals;
 pub mod in_place;
-mod judge;
-mod log;
+mod migrate_command;
+mod migration_diff;
 mod new_database;
-mod part;
-mod place;
+mod partial;
+mod pending;
+mod physical;
 mod planned;
-mod point;
-mod proof;
-mod recover;
+mod post_restore;
+mod rank;
+mod recovery_conf;
 pub mod restore;
+mod schema_diff;
 mod server;
 mod space;
+mod staging;
 mod swap;
-mod unfit;
+mod unsupported;
+mod wal_range;
 
-pub use advance::{Advance, Expected, Forward, Way};
-pub use advance_plan::{AdvancePlan, AdvancePlanner};
-pub use by_command::MigrateCommand;
-pub use by_tool::{SIGNALS, ToolRestore, restore_by_tool};
 pub use candidates::Search;
-pub use clones::{Clone, CloneNote, clones, drop_clone, sweep_clones};
-pub use data_directory::{Archiving, DataDirectory, Planted};
+pub use clones::{CloneDatabase, CloneLabel, clones, drop_clone, sweep_clones};
+pub use commit_plan::{CommitPlan, CommitPlanner};
+pub use data_directory::{Archiving, DataDirectory, RestoredDirectory};
 pub use dump::{Restore, Restored};
 pub use error::Error;
 pub use execute::Execution;
-pub use find::{Candidate, Relation, passed_over, rank};
-pub use forward::Gap;
+pub use external::{ExternalRestore, SIGNALS, restore_by_tool};
 pub use globals::Roles;
-pub use log::{Reach, Run, reach, runs};
-pub use new_database::{Plan, Step, in_scratch_database, into_new_database, template};
-pub use part::{Kept, Part, Selection};
-pub use place::Home;
+pub use migrate_command::MigrateCommand;
+pub use new_database::{DatabaseStep, Plan, in_scratch_database, into_new_database, template};
+pub use partial::{BackupSource, PartialRestore, Selection};
+pub use pending::MigrationConflict;
+pub use physical::{ClusterRecovery, RecoveredCluster};
 pub use planned::{Effect, PlannedStep};
-pub use point::Log;
-pub use proof::{Leniency, difference};
-pub use recover::{Recovered, Recovery};
+pub use post_restore::{Expected, MigrationPlan, MigrationRunner, PostRestore};
+pub use rank::{Candidate, Relation, passed_over, rank};
+pub use recovery_conf::WalSource;
+pub use schema_diff::{IgnoreInDiff, diff_schemas};
 pub use server::{
-    Ground, Limit, Origin, PrivateServer, ServerBinaries, Started, check_clone, find_server_program,
-    last_word, server_user, start_clone, sweep_grounds,
+    DataOrigin, DetachedServer, Limit, PrivateServer, ServerBinaries, ServerEnv, check_clone,
+    find_server_program, last_word, remove_stale, server_user, start_clone,
 };
+pub use staging::Home;
 pub use swap::swap_in;
-pub use unfit::{Unfit, Why};
+pub use unsupported::{UnsupportedFile, UnsupportedReason};
+pub use wal_range::{WalCoverage, WalRange, wal_coverage, wal_ranges};

@@ -33,7 +33,7 @@ pub struct Plan {
 
 /// A step of a [`Plan`]. The last two steps are one transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub enum DatabaseStep {
     /// Create the temporary database.
     Create {
         /// The temporary name.
@@ -78,7 +78,7 @@ pub enum Step {
     },
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for DatabaseStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Create { temporary } => write!(f, "create database {}", quote_ident(temporary)),
@@ -165,22 +165,22 @@ impl Plan {
     }
 
     /// Returns the steps in order.
-    pub fn steps(&self) -> Vec<Step> {
+    pub fn steps(&self) -> Vec<DatabaseStep> {
         let mut steps = vec![
-            Step::Create { temporary: self.temporary.clone() },
-            Step::Comment { comment: self.comment.clone() },
-            Step::Load,
+            DatabaseStep::Create { temporary: self.temporary.clone() },
+            DatabaseStep::Comment { comment: self.comment.clone() },
+            DatabaseStep::Load,
         ];
         if !self.settings.is_empty() {
-            steps.push(Step::Lend { settings: self.settings.clone() });
+            steps.push(DatabaseStep::Lend { settings: self.settings.clone() });
         }
         if !self.migrations.is_empty() {
-            steps.push(Step::Migrate { migrations: self.migrations.clone() });
+            steps.push(DatabaseStep::Migrate { migrations: self.migrations.clone() });
         }
-        steps.extend(self.proof.clone().map(|against| Step::Prove { against }));
-        steps.extend(self.mask.clone().map(|script| Step::Mask { script }));
-        steps.extend(self.commit.clone().map(|commit| Step::Mark { commit }));
-        steps.push(Step::Rename { database: self.database.clone() });
+        steps.extend(self.proof.clone().map(|against| DatabaseStep::Prove { against }));
+        steps.extend(self.mask.clone().map(|script| DatabaseStep::Mask { script }));
+        steps.extend(self.commit.clone().map(|commit| DatabaseStep::Mark { commit }));
+        steps.push(DatabaseStep::Rename { database: self.database.clone() });
         steps
     }
 }
@@ -211,14 +211,14 @@ pub(super) fn with_suffix(name: &str, suffix: &str) -> String {
 }
 
 /// Executes `plan` on the server of `admin`. `work` is called with the temporary database for
-/// [`Step::Load`], [`Step::Migrate`], [`Step::Prove`] and [`Step::Mask`]. On any failure, and on a
+/// [`DatabaseStep::Load`], [`DatabaseStep::Migrate`], [`DatabaseStep::Prove`] and [`DatabaseStep::Mask`]. On any failure, and on a
 /// panic, the temporary database is dropped, and an error of `work` is returned unchanged. `at` is
 /// called with the name of each durable step that is done. Before the load, it is checked whether this
 /// role may mark the database. If it may not, the reason is returned.
 pub fn into_new_database<E: From<Error>>(
     admin: &ConnInfo,
     plan: &Plan,
-    mut work: impl FnMut(&Step, &ConnInfo) -> Result<(), E>,
+    mut work: impl FnMut(&DatabaseStep, &ConnInfo) -> Result<(), E>,
     at: &dyn Fn(&'static str),
 ) -> Result<Option<String>, E> {
     let pg = |error: PgError| E::from(Error::Pg(error));
@@ -230,8 +230,8 @@ pub fn into_new_database<E: From<Error>>(
     let mut lent = Vec::new();
     for step in plan.steps() {
         let ends = match step {
-            Step::Mark { .. } => true,
-            Step::Rename { .. } => plan.commit.is_none(),
+            DatabaseStep::Mark { .. } => true,
+            DatabaseStep::Rename { .. } => plan.commit.is_none(),
             _ => false,
         };
         if ends {
@@ -239,7 +239,7 @@ pub fn into_new_database<E: From<Error>>(
             settings.try_for_each(|one| client.reset_in_database(&plan.temporary, one)).map_err(pg)?;
         }
         match step {
-            Step::Create { temporary: name } => {
+            DatabaseStep::Create { temporary: name } => {
                 client.create_database(&name, &plan.template).map_err(pg)?;
                 temporary.ours = true;
                 if plan.mask.is_some() {
@@ -251,27 +251,29 @@ pub fn into_new_database<E: From<Error>>(
                 }
                 at("recovery.created");
             }
-            Step::Comment { comment } => {
+            DatabaseStep::Comment { comment } => {
                 client.set_comment(&plan.temporary, Some(&comment)).map_err(pg)?;
                 at("recovery.commented");
             }
-            Step::Load => {
+            DatabaseStep::Load => {
                 work(&step, &target)?;
                 at("recovery.loaded");
             }
-            Step::Lend { settings } => lent = lend(&client, &plan.temporary, &settings).map_err(E::from)?,
-            Step::Migrate { .. } => {
+            DatabaseStep::Lend { settings } => {
+                lent = lend(&client, &plan.temporary, &settings).map_err(E::from)?
+            }
+            DatabaseStep::Migrate { .. } => {
                 work(&step, &target)?;
                 at("recovery.migrated");
             }
-            Step::Prove { .. } | Step::Mask { .. } => work(&step, &target)?,
-            Step::Mark { commit } => {
+            DatabaseStep::Prove { .. } | DatabaseStep::Mask { .. } => work(&step, &target)?,
+            DatabaseStep::Mark { commit } => {
                 begin(&client, &plan).map_err(pg)?;
                 if not_marked.is_none() {
                     client.set_mark(&plan.temporary, &commit).map_err(pg)?;
                 }
             }
-            Step::Rename { database } => {
+            DatabaseStep::Rename { database } => {
                 if plan.commit.is_none() {
                     begin(&client, &plan).map_err(pg)?;
                 }

@@ -51,23 +51,24 @@ impl PlannedStep {
     }
 
     /// Returns the description of a step for a new database. `cmd` is the command of the load.
-    pub(super) fn of_database(step: &new_database::Step, cmd: Option<&Cmd>) -> Self {
-        use new_database::Step;
-        let effect = if matches!(step, Step::Prove { .. }) { Effect::Reads } else { Effect::Makes };
-        let loads = matches!(step, Step::Load);
+    pub(super) fn of_database(step: &new_database::DatabaseStep, cmd: Option<&Cmd>) -> Self {
+        use new_database::DatabaseStep;
+        let effect = if matches!(step, DatabaseStep::Prove { .. }) { Effect::Reads } else { Effect::Makes };
+        let loads = matches!(step, DatabaseStep::Load);
         let argv = cmd.filter(|_| loads).map(words);
         Self { what: step.to_string(), argv, effect, bulk: loads }
     }
 
     /// Returns the description of a step that an adapter has planned.
-    pub fn of_adapter(step: &adapter::Step) -> Self {
-        use adapter::Step;
+    pub fn of_adapter(step: &adapter::RestoreStep) -> Self {
+        use adapter::RestoreStep;
         let (argv, bulk) = match step {
-            Step::Load { cmd, .. } | Step::Run { cmd, .. } => (Some(words(cmd)), true),
-            Step::Script { .. } | Step::Unpack { .. } => (None, true),
+            RestoreStep::Load { cmd, .. } | RestoreStep::Run { cmd, .. } => (Some(words(cmd)), true),
+            RestoreStep::Script { .. } | RestoreStep::Unpack { .. } => (None, true),
             _ => (None, false),
         };
-        let effect = if matches!(step, Step::RequireEmpty { .. }) { Effect::Reads } else { Effect::Makes };
+        let effect =
+            if matches!(step, RestoreStep::RequireEmpty { .. }) { Effect::Reads } else { Effect::Makes };
         Self { what: step.to_string(), argv, effect, bulk }
     }
 }

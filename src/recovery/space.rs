@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::Error;
-use super::place::{Home, above, given, refuse};
+use super::staging::{Home, above, given, refuse};
 use crate::process::{OsUser, Pinned, is_rooted};
 
 /// The directory of a tablespace.

@@ -5,9 +5,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::{Cron, Zone};
-use crate::domain::{BackupType, DatabaseName, Invalid, Line, Timestamp, parse_duration, words};
+use crate::domain::{BackupType, DatabaseName, Invalid, Line, Timestamp, named_enum, parse_duration};
 
-words! {
+named_enum! {
     /// A predefined schedule.
     Preset("schedule") {
         /// Every night.

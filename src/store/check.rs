@@ -41,7 +41,7 @@ pub struct CheckOptions {
 
 /// A missing or damaged object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
+pub struct StoreFinding {
     /// The URI of the object.
     pub object: String,
     /// The stable code of the finding: `pack-missing`, `pack-size`, `pack-content`,
@@ -85,7 +85,7 @@ pub struct CheckReport {
     /// The packs whose content was read.
     pub read: Amount,
     /// The missing and damaged objects.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<StoreFinding>,
     /// The affected artifacts.
     pub affected: Vec<AffectedArtifact>,
     /// The packs that no artifact names; `None` if a manifest cannot be read.
@@ -170,7 +170,7 @@ impl Store {
                         Error::Newer { .. } => "manifest-newer",
                         _ => "manifest-damaged",
                     };
-                    checked.findings.push(Finding {
+                    checked.findings.push(StoreFinding {
                         object: self.inner.bucket.uri(&found.object.name),
                         code,
                         detail: detail(&error),
@@ -193,7 +193,7 @@ impl Store {
         // published meanwhile.
         let there: BTreeSet<String> = self.list()?.into_iter().map(|listed| listed.location).collect();
         for location in expected.iter().filter(|location| !there.contains(*location)) {
-            checked.findings.push(Finding {
+            checked.findings.push(StoreFinding {
                 object: location.clone(),
                 code: "artifact-missing",
                 detail: "there is no such artifact".to_owned(),
@@ -241,7 +241,12 @@ impl Store {
         checked: &mut CheckReport,
     ) {
         let object = self.inner.bucket.uri(&layout::pack(id));
-        checked.findings.push(Finding { object, code, detail, target: FindingTarget::Pack(id.to_owned()) });
+        checked.findings.push(StoreFinding {
+            object,
+            code,
+            detail,
+            target: FindingTarget::Pack(id.to_owned()),
+        });
         bad.insert(id.to_owned());
     }
 

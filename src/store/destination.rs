@@ -42,7 +42,7 @@ pub enum BackupDestination {
 #[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub enum PendingBackup {
     /// Plain files.
-    Plain(plain::Draft),
+    Plain(plain::PendingDirectory),
     /// An artifact in a store.
     Artifact {
         /// Writes the artifact.
@@ -60,11 +60,11 @@ pub struct Staging {
     root: PathBuf,
     database: String,
     id: String,
-    made: Mutex<Option<plain::Draft>>,
+    made: Mutex<Option<plain::PendingDirectory>>,
 }
 
 impl Staging {
-    fn made(&self) -> MutexGuard<'_, Option<plain::Draft>> {
+    fn made(&self) -> MutexGuard<'_, Option<plain::PendingDirectory>> {
         self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -72,7 +72,7 @@ impl Staging {
         let mut made = self.made();
         if made.is_none() {
             private_directory(&self.root)?;
-            *made = Some(plain::Draft::create(&self.root, &self.database, &self.id)?);
+            *made = Some(plain::PendingDirectory::create(&self.root, &self.database, &self.id)?);
         }
         made.as_ref().map_or_else(|| Err(self.missing(name)), |draft| draft.adopt_directory(name))
     }
@@ -115,7 +115,7 @@ impl BackupDestination {
     ) -> Result<PendingBackup> {
         match self {
             Self::Directory(directory) => {
-                Ok(PendingBackup::Plain(plain::Draft::create(directory, database, id)?))
+                Ok(PendingBackup::Plain(plain::PendingDirectory::create(directory, database, id)?))
             }
             Self::Store { store, staging } => {
                 let level = match compression {

@@ -33,14 +33,14 @@ mod wal;
 mod writer;
 
 pub use bucket::CloudSettings;
-pub use check::{AffectedArtifact, CheckOptions, CheckReport, Finding, Portion};
+pub use check::{AffectedArtifact, CheckOptions, CheckReport, Portion, StoreFinding};
 pub use chunker::Chunking;
 pub use copy::{CopyReport, ReplicatedArtifact};
 pub use destination::{BackupDestination, PendingBackup, PendingFile, StoredBackup, private_directory};
 pub use error::Error;
 pub use gc::{Amount, GcReport, WriterSession};
 pub use keys::{
-    Action, Author, Change, KeyEntry, Keyring, KeysView, NewRecipient, Passphrase, RecipientKind,
+    Action, Author, KeyChange, KeyEntry, Keyring, KeysView, NewRecipient, Passphrase, RecipientKind,
     RecipientView, StoreKeys, generate_identity,
 };
 pub use manifest::{FileEntry, ListEntry, Manifest, PackEntry};

@@ -14,7 +14,7 @@
 
 use bytes::Bytes;
 
-use super::check::{CheckReport, Finding, FindingTarget};
+use super::check::{CheckReport, FindingTarget, StoreFinding};
 use super::store::{check_digest, with_digest};
 use super::{Amount, Error, Result, Store, StoreInner, layout, parallel_map};
 use crate::domain::WalName;
@@ -68,7 +68,7 @@ impl Store {
             checked.wal.bytes += object.size;
             match looked {
                 Ok(()) => {}
-                Err(error) if error.is_damage() => checked.findings.push(Finding {
+                Err(error) if error.is_damage() => checked.findings.push(StoreFinding {
                     object: self.inner.bucket.uri(&object.name),
                     code: "wal-damaged",
                     detail: error.to_string(),

@@ -60,7 +60,7 @@ impl Drop for Bar {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::terminal::{Terminal, Wishes};
+    use crate::terminal::{OutputOptions, Terminal};
 
     #[test]
     fn the_templates_are_valid() {
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn nothing_moves_where_nobody_looks() {
-        let (ui, out, err) = Ui::captured(Terminal::default(), Wishes::default(), &Default::default());
+        let (ui, out, err) = Ui::captured(Terminal::default(), OutputOptions::default(), &Default::default());
         let ui = Arc::new(ui);
         let progress = progress(&ui);
         progress.stage("dump", Some(10));

@@ -59,7 +59,7 @@ impl Terminal {
 
 /// The output options of the command line.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Wishes {
+pub struct OutputOptions {
     /// `--json`.
     pub json: bool,
     /// `--quiet`.
@@ -76,7 +76,7 @@ pub struct Ui {
     err: Mutex<Box<dyn Write + Send>>,
     bar: Mutex<Option<indicatif::ProgressBar>>,
     terminal: Terminal,
-    wishes: Wishes,
+    wishes: OutputOptions,
     environment: Environment,
     color: Mutex<ColorChoice>,
 }
@@ -109,7 +109,7 @@ impl Write for Captured {
 
 impl Ui {
     /// Returns a printer to this process's outputs.
-    pub fn of_process(wishes: Wishes, environment: &Environment) -> Self {
+    pub fn of_process(wishes: OutputOptions, environment: &Environment) -> Self {
         let out = BufWriter::with_capacity(1 << 16, io::stdout());
         let terminal = Terminal::of_process(environment);
         Self::new(Box::new(out), Box::new(io::stderr()), terminal, wishes, environment)
@@ -119,7 +119,7 @@ impl Ui {
     /// standard output and standard error.
     pub fn captured(
         terminal: Terminal,
-        wishes: Wishes,
+        wishes: OutputOptions,
         environment: &Environment,
     ) -> (Self, Captured, Captured) {
         let (out, err) = (Captured::default(), Captured::default());
@@ -131,7 +131,7 @@ impl Ui {
         out: Box<dyn Write + Send>,
         err: Box<dyn Write + Send>,
         terminal: Terminal,
-        wishes: Wishes,
+        wishes: OutputOptions,
         environment: &Environment,
     ) -> Self {
         Self {

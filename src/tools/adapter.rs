@@ -3,7 +3,7 @@
 //! An adapter knows one tool and the settings to run it for one database. It does not know the
 //! ledger or the storage of the artifacts. It streams data into a [`Sink`] and reads data from a
 //! [`Source`]. Tools with a repository of their own (pgBackRest, Barman) use neither. They return
-//! their name for the backup in [`Made::location`].
+//! their name for the backup in [`BackupOutput::location`].
 //!
 //! The contract of all adapters, which one test suite checks:
 //!
@@ -37,7 +37,7 @@ pub trait Adapter: Send + Sync {
     /// if the program is missing or unusable.
     fn probe(&self, server_major: u32) -> Result<Probe, Error>;
 
-    /// Returns true if the tool reads the snapshot of an [`Order`].
+    /// Returns true if the tool reads the snapshot of an [`BackupOrder`].
     fn reads_snapshot(&self) -> bool {
         false
     }
@@ -51,15 +51,24 @@ pub trait Adapter: Send + Sync {
     /// Returns the type and the parent of a new backup of type `wanted`, so that they can be
     /// recorded before the backup begins. `known` are the completed backups of the same database
     /// and tool, newest first. Fails if the tool cannot make this type.
-    fn choose_base(&self, wanted: BackupType, facts: &ServerFacts, known: &[&Backup])
-    -> Result<Basis, Error>;
+    fn choose_base(
+        &self,
+        wanted: BackupType,
+        facts: &ServerFacts,
+        known: &[&Backup],
+    ) -> Result<BackupBase, Error>;
 
     /// Makes the backup. Fails if the backup is not confirmed to be complete.
-    fn backup(&self, order: &Order<'_>, sink: &dyn Sink, progress: &dyn Progress) -> Result<Made, Error>;
+    fn backup(
+        &self,
+        order: &BackupOrder<'_>,
+        sink: &dyn Sink,
+        progress: &dyn Progress,
+    ) -> Result<BackupOutput, Error>;
 
     /// Returns the backups in the tool's own catalogue, or `None` for tools without a catalogue.
     /// Fails if the catalogue cannot be read.
-    fn catalogue(&self) -> Result<Option<Vec<Catalogued>>, Error>;
+    fn catalogue(&self) -> Result<Option<Vec<CatalogEntry>>, Error>;
 
     /// Returns true if that catalogue would list a backup at this location.
     fn holds(&self, _: &Location) -> bool {
@@ -68,17 +77,17 @@ pub trait Adapter: Send + Sync {
 
     /// Verifies the data of a backup to the given depth. Damage is a finding in the report. Fails
     /// if the check cannot run.
-    fn check(&self, subject: &Subject<'_>, depth: Depth, progress: &dyn Progress) -> Result<Report, Error>;
+    fn check(&self, subject: &BackupRef<'_>, depth: Depth, progress: &dyn Progress) -> Result<Report, Error>;
 
     /// Returns the original directories of the tablespaces that a backup has outside of its data
     /// directory.
-    fn tablespaces(&self, _: &Subject<'_>) -> Result<Vec<PathBuf>, Error> {
+    fn tablespaces(&self, _: &BackupRef<'_>) -> Result<Vec<PathBuf>, Error> {
         Ok(Vec::new())
     }
 
     /// Returns the steps that restore a backup, in order. No step has run yet. The steps that a
     /// user sees are the steps that run.
-    fn restore(&self, subject: &Subject<'_>, target: &Target) -> Result<Vec<Step>, Error>;
+    fn restore(&self, subject: &BackupRef<'_>, target: &Target) -> Result<Vec<RestoreStep>, Error>;
 
     /// Returns true if a restore fails on data that differ from the backup. If false, only
     /// [`Self::check`] detects them.
@@ -89,12 +98,12 @@ pub trait Adapter: Send + Sync {
     /// Fetches the WAL between the start and the end of a backup into the restored
     /// [`Target::Scratch`], so that a server recovers there without any other source. `until` is
     /// the deadline. A missing segment is a finding.
-    fn bring_log(&self, _: &Subject<'_>, _data: &Path, _until: Instant) -> Result<Report, Error> {
+    fn fetch_wal(&self, _: &BackupRef<'_>, _data: &Path, _until: Instant) -> Result<Report, Error> {
         Ok(Report::default())
     }
 
     /// Removes the backup from the tool's own repository. Does not touch data in a [`Sink`].
-    fn delete(&self, subject: &Subject<'_>) -> Result<(), Error>;
+    fn delete(&self, subject: &BackupRef<'_>) -> Result<(), Error>;
 }
 
 /// An installed program.
@@ -110,14 +119,14 @@ pub struct Probe {
 
 /// The type and the parent of a new backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Basis {
+pub struct BackupBase {
     /// The type. It differs from the requested type if there is no suitable parent.
     pub kind: BackupType,
     /// The parent backup.
     pub parent: Option<Dependency>,
 }
 
-impl Basis {
+impl BackupBase {
     /// Returns the basis of a full backup.
     pub fn full() -> Self {
         Self::of(BackupType::Full)
@@ -130,7 +139,7 @@ impl Basis {
 }
 
 /// The request for one backup.
-pub struct Order<'a> {
+pub struct BackupOrder<'a> {
     /// The backup id, which the tool also keeps in its own catalogue.
     pub id: BackupId,
     /// The backup name.
@@ -142,7 +151,7 @@ pub struct Order<'a> {
     /// The type of the backup.
     pub kind: BackupType,
     /// The parent backup, with its data if they are in a store or directory of this program.
-    pub parent: Option<Subject<'a>>,
+    pub parent: Option<BackupRef<'a>>,
     /// The facts that the server reports about itself.
     pub facts: &'a ServerFacts,
     /// An exported snapshot to read, for tools that support it.
@@ -153,13 +162,13 @@ pub struct Order<'a> {
 
 /// A backup that a tool has completed. Its artifacts are durable only after the sink confirms them.
 #[derive(Debug, Default)]
-pub struct Made {
+pub struct BackupOutput {
     /// The artifacts in the sink, the main one first.
     pub artifacts: Vec<Artifact>,
     /// The location in the tool's repository; `None` if the backup is in the sink.
     pub location: Option<Location>,
     /// The actual type and parent, if they differ from the order.
-    pub basis: Option<Basis>,
+    pub basis: Option<BackupBase>,
     /// The size of the content in bytes, if no artifact has it.
     pub size_bytes: Option<u64>,
     /// The size in the tool's repository in bytes.
@@ -221,16 +230,16 @@ pub trait Source: Sync {
 
 /// A backup, with its data if they are in a store or directory of this program.
 #[derive(Clone, Copy)]
-pub struct Subject<'a> {
+pub struct BackupRef<'a> {
     /// The record of the backup.
     pub backup: &'a Backup,
     /// The backup chain that it needs, the full backup first.
-    pub chain: &'a [Subject<'a>],
+    pub chain: &'a [BackupRef<'a>],
     /// The data; `None` if the tool itself keeps them.
     pub source: Option<&'a dyn Source>,
 }
 
-impl<'a> Subject<'a> {
+impl<'a> BackupRef<'a> {
     /// Returns the data. Fails if the tool itself keeps them.
     pub fn source(&self) -> Result<&'a dyn Source, Error> {
         self.source.ok_or(Error::NoBytes { backup: self.backup.id })
@@ -239,7 +248,7 @@ impl<'a> Subject<'a> {
 
 /// A backup in a tool's own catalogue.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Catalogued {
+pub struct CatalogEntry {
     /// The tool's name for the backup.
     pub label: String,
     /// The location, in the form that records use.
@@ -261,7 +270,7 @@ pub struct Catalogued {
     pub made: CataloguedFacts,
 }
 
-impl Catalogued {
+impl CatalogEntry {
     /// Returns the id of its record, which exists or is created by an import.
     pub fn known_as(&self) -> Option<BackupId> {
         self.id.or(self.derived)
@@ -302,21 +311,21 @@ pub enum Depth {
 #[derive(Debug, Clone, Default)]
 pub struct Report {
     /// Defects and warnings.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<IntegrityFinding>,
     /// The facts that were checked, as evidence.
     pub evidence: Metadata,
 }
 
 /// One thing that a check found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
+pub struct IntegrityFinding {
     /// True if the backup is unusable; false for a warning.
     pub fatal: bool,
     /// The description of the finding.
     pub message: String,
 }
 
-impl Finding {
+impl IntegrityFinding {
     /// Returns a finding that makes the backup unusable.
     pub fn fatal(message: impl Into<String>) -> Self {
         Self { fatal: true, message: message.into() }
@@ -336,14 +345,14 @@ impl Report {
 
     /// Compares all artifacts that this program keeps with their digests. Fails if an artifact
     /// cannot be read.
-    pub fn of_artifacts(subject: &Subject<'_>, progress: &dyn Progress) -> Result<Self, Error> {
+    pub fn of_artifacts(subject: &BackupRef<'_>, progress: &dyn Progress) -> Result<Self, Error> {
         let (source, mut report) = (subject.source()?, Self::default());
         let mut bytes = 0;
         for artifact in &subject.backup.artifacts {
             progress.stage(&format!("verifying {}", artifact.name), Some(artifact.size_bytes));
             match source.verify(artifact, progress)? {
                 None => bytes += artifact.size_bytes,
-                Some(damage) => report.findings.push(Finding::fatal(damage)),
+                Some(damage) => report.findings.push(IntegrityFinding::fatal(damage)),
             }
         }
         report.evidence.insert("verified_bytes", bytes);
@@ -388,7 +397,7 @@ pub enum Target {
 
 /// One step of a restore.
 #[derive(Debug)]
-pub enum Step {
+pub enum RestoreStep {
     /// Passes a stored dump to the program that reads it.
     Load {
         /// The name of the artifact.
@@ -456,7 +465,7 @@ pub enum Step {
     },
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for RestoreStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Load { artifact, .. } | Self::Script { artifact, .. } => write!(f, "load {artifact}"),

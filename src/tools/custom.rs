@@ -8,11 +8,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::adapter::{
-    Adapter, Basis, Catalogued, CataloguedFacts, Depth, Finding, Made, Order, Probe, Report, Sink, Step,
-    Subject, Target,
+    Adapter, BackupBase, BackupOrder, BackupOutput, BackupRef, CatalogEntry, CataloguedFacts, Depth,
+    IntegrityFinding, Probe, Report, RestoreStep, Sink, Target,
 };
 use super::external::{External, PATIENCE, failure};
-use super::{Connection, Error, Fault};
+use super::{Connection, Error, ExternalError};
 use crate::domain::{
     Backup, BackupId, BackupType, CommitId, Dependency, DependencyKind, Encryption, Line, Location, Metadata,
     Postgres, RecoveryTarget, Timestamp,
@@ -133,7 +133,7 @@ struct ListedAnswer {
 }
 
 impl Custom {
-    fn fault(&self, fault: Fault) -> Error {
+    fn fault(&self, fault: ExternalError) -> Error {
         Error::tool(&self.name, fault)
     }
 
@@ -141,13 +141,13 @@ impl Custom {
     /// command is configured or its program is missing.
     fn cmd(&self, action: &'static str, words: Option<&Vec<String>>) -> Result<Cmd, Error> {
         let (program, args) = words.and_then(|words| words.split_first()).ok_or_else(|| {
-            self.fault(Fault::Unsupported(format!("no command is configured for '{action}'")))
+            self.fault(ExternalError::Unsupported(format!("no command is configured for '{action}'")))
         })?;
         let found = match program.contains('/') {
             true => Some(program.into()).filter(|path: &PathBuf| path.is_absolute() && path.is_file()),
             false => find_program(program.as_ref(), &[], search_path().as_deref()),
         };
-        let path = found.ok_or_else(|| Error::tool(program, Fault::Missing))?;
+        let path = found.ok_or_else(|| Error::tool(program, ExternalError::Missing))?;
         let external = External { program: Some(path), user: self.user.clone() };
         let cmd = external.cmd(&self.name)?.args(args).stdout_limit(ANSWER_BYTES_MAX);
         let cmd = self.connection.env.iter().fold(cmd, |cmd, (name, value)| cmd.env(name, value));
@@ -168,9 +168,9 @@ impl Custom {
         Ok(cmd.env("PGGIT_BACKUP_TYPE", backup.kind.as_str()))
     }
 
-    fn require_empty(&self, path: &Path) -> Result<Step, Error> {
+    fn require_empty(&self, path: &Path) -> Result<RestoreStep, Error> {
         let owner = External { program: None, user: self.user.clone() }.user(&self.name)?;
-        Ok(Step::RequireEmpty { path: path.to_owned(), owner })
+        Ok(RestoreStep::RequireEmpty { path: path.to_owned(), owner })
     }
 
     fn with_password(&self, cmd: Cmd) -> Cmd {
@@ -182,19 +182,19 @@ impl Custom {
 
     fn run(&self, cmd: Cmd) -> Result<Vec<u8>, Error> {
         let sort = |status, words: String| match status {
-            Status::Exited(TRY_LATER) => Fault::Busy(words),
-            Status::Exited(_) => Fault::Permanent { status, words },
-            Status::Killed(_) => Fault::Failed { status, words },
+            Status::Exited(TRY_LATER) => ExternalError::Busy(words),
+            Status::Exited(_) => ExternalError::Permanent { status, words },
+            Status::Killed(_) => ExternalError::Failed { status, words },
         };
         Ok(cmd.run().map_err(|error| failure(&self.name, error, sort))?.stdout)
     }
 
     fn answer<T: for<'a> Deserialize<'a>>(&self, asked: &'static str, answer: &[u8]) -> Result<T, Error> {
         let value = serde_json::from_slice::<Value>(answer);
-        let value = value.map_err(|_| self.fault(Fault::answer(asked, answer)))?;
+        let value = value.map_err(|_| self.fault(ExternalError::answer(asked, answer)))?;
         // The answer may contain a secret by mistake, so errors do not repeat it.
         serde_json::from_value(value)
-            .map_err(|error| self.fault(Fault::Answer { asked, answer: error.to_string() }))
+            .map_err(|error| self.fault(ExternalError::Answer { asked, answer: error.to_string() }))
     }
 }
 
@@ -215,18 +215,28 @@ impl Adapter for Custom {
     }
 
     /// Proposes the newest suitable backup as the parent. The tool may choose another one.
-    fn choose_base(&self, wanted: BackupType, _: &ServerFacts, known: &[&Backup]) -> Result<Basis, Error> {
+    fn choose_base(
+        &self,
+        wanted: BackupType,
+        _: &ServerFacts,
+        known: &[&Backup],
+    ) -> Result<BackupBase, Error> {
         let fits = |backup: &&&Backup| DependencyKind::between(wanted, backup.kind).is_ok();
         let parent = known.iter().find(fits).and_then(|backup| {
             Some(Dependency { id: backup.id, kind: DependencyKind::between(wanted, backup.kind).ok()? })
         });
         match (wanted, parent) {
-            (BackupType::Incremental | BackupType::Differential, None) => Ok(Basis::full()),
-            (kind, parent) => Ok(Basis { kind, parent }),
+            (BackupType::Incremental | BackupType::Differential, None) => Ok(BackupBase::full()),
+            (kind, parent) => Ok(BackupBase { kind, parent }),
         }
     }
 
-    fn backup(&self, order: &Order<'_>, _: &dyn Sink, progress: &dyn Progress) -> Result<Made, Error> {
+    fn backup(
+        &self,
+        order: &BackupOrder<'_>,
+        _: &dyn Sink,
+        progress: &dyn Progress,
+    ) -> Result<BackupOutput, Error> {
         progress.stage(&format!("backing up {} with {}", order.database, self.name), None);
         let mut cmd = self.cmd("backup", self.commands.backup.as_ref())?.deadline(order.deadline);
         cmd = cmd.env("PGGIT_BACKUP_ID", order.id.to_string()).env("PGGIT_BACKUP_NAME", order.name.as_str());
@@ -248,9 +258,9 @@ impl Adapter for Custom {
         let depends = parent.and_then(|parent| {
             Some(Dependency { id: parent.id, kind: DependencyKind::between(kind, parent.kind).ok()? })
         });
-        Ok(Made {
+        Ok(BackupOutput {
             location: Some(made.location),
-            basis: Some(Basis { kind, parent: depends }),
+            basis: Some(BackupBase { kind, parent: depends }),
             size_bytes: facts.size_bytes,
             stored_bytes: facts.stored_bytes,
             encryption: facts.encryption.map(|key_id| Encryption { key_id }),
@@ -259,11 +269,11 @@ impl Adapter for Custom {
                 .map_or_else(|| NO_VERSION.to_owned(), |version| version.to_string()),
             postgres: facts.postgres,
             metadata: facts.metadata,
-            ..Made::default()
+            ..BackupOutput::default()
         })
     }
 
-    fn catalogue(&self) -> Result<Option<Vec<Catalogued>>, Error> {
+    fn catalogue(&self) -> Result<Option<Vec<CatalogEntry>>, Error> {
         if self.commands.list.is_none() {
             return Ok(None);
         }
@@ -274,7 +284,7 @@ impl Adapter for Custom {
         Ok(Some(all))
     }
 
-    fn check(&self, subject: &Subject<'_>, depth: Depth, progress: &dyn Progress) -> Result<Report, Error> {
+    fn check(&self, subject: &BackupRef<'_>, depth: Depth, progress: &dyn Progress) -> Result<Report, Error> {
         progress.stage(&format!("verifying with {}", self.name), None);
         let depth = match depth {
             Depth::Checksum => "checksum",
@@ -283,11 +293,11 @@ impl Adapter for Custom {
         let cmd =
             self.about("verify", self.commands.verify.as_ref(), subject.backup)?.env("PGGIT_DEPTH", depth);
         let answer: VerifyAnswer = self.answer("'verify'", &self.run(cmd)?)?;
-        let finding = |FindingAnswer { fatal, message }| Finding { fatal, message };
+        let finding = |FindingAnswer { fatal, message }| IntegrityFinding { fatal, message };
         Ok(Report { findings: answer.findings.into_iter().map(finding).collect(), evidence: answer.evidence })
     }
 
-    fn restore(&self, subject: &Subject<'_>, target: &Target) -> Result<Vec<Step>, Error> {
+    fn restore(&self, subject: &BackupRef<'_>, target: &Target) -> Result<Vec<RestoreStep>, Error> {
         let cmd = self.about("restore", self.commands.restore.as_ref(), subject.backup)?;
         let (what, mut steps) = (format!("restore with {}", self.name), Vec::new());
         let cmd = match target {
@@ -303,7 +313,7 @@ impl Adapter for Custom {
             // The tool restores tablespaces to their original directories.
             Target::DataDirectory { tablespaces, .. } if tablespaces.iter().any(|(from, to)| from != to) => {
                 let message = "tablespaces cannot be moved by a tool of one's own".to_owned();
-                return Err(self.fault(Fault::Unsupported(message)));
+                return Err(self.fault(ExternalError::Unsupported(message)));
             }
             Target::DataDirectory { path, until, .. } => {
                 steps.push(self.require_empty(path)?);
@@ -318,33 +328,33 @@ impl Adapter for Custom {
                 into_directory(cmd, path, &RecoveryTarget::Immediate).env("PGGIT_TABLESPACES", map)
             }
         };
-        steps.push(Step::Run { what, cmd: Box::new(cmd) });
+        steps.push(RestoreStep::Run { what, cmd: Box::new(cmd) });
         Ok(steps)
     }
 
     /// Returns the tablespaces that the tool reported with the backup.
-    fn tablespaces(&self, subject: &Subject<'_>) -> Result<Vec<PathBuf>, Error> {
+    fn tablespaces(&self, subject: &BackupRef<'_>) -> Result<Vec<PathBuf>, Error> {
         let Some(told) = subject.backup.metadata.as_map().get(TABLESPACES) else { return Ok(Vec::new()) };
         let one = |value: &Value| value.as_str().map(PathBuf::from).filter(|path| path.is_absolute());
         let all = told.as_array().and_then(|list| list.iter().map(one).collect::<Option<Vec<_>>>());
         all.ok_or_else(|| {
             let message = format!("{TABLESPACES} of backup {} are no absolute paths", subject.backup.id);
-            self.fault(Fault::Refused(message))
+            self.fault(ExternalError::Refused(message))
         })
     }
 
-    fn delete(&self, subject: &Subject<'_>) -> Result<(), Error> {
+    fn delete(&self, subject: &BackupRef<'_>) -> Result<(), Error> {
         self.run(self.about("delete", self.commands.delete.as_ref(), subject.backup)?).map(drop)
     }
 }
 
 impl ListedAnswer {
-    fn catalogued(self, tool: &str) -> Catalogued {
+    fn catalogued(self, tool: &str) -> CatalogEntry {
         let Self { label, location, id, commit, kind, parent, unusable, facts } = self;
         let derived = facts.stopped_at.map(|at| BackupId::derived(at, &[tool, location.as_str()]));
         let mut metadata = facts.metadata;
         metadata.insert("label", label.as_str());
-        Catalogued {
+        CatalogEntry {
             label,
             location,
             id,

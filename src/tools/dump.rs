@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::plausible::{ARCHIVE_MAGIC, Witness};
+use super::dump_check::{ARCHIVE_MAGIC, DumpValidator};
 use super::schema::normalise_schema;
 use super::{Connection, Error, Format, PgTools, Program, ToolVersion};
 use crate::domain::{DumpOptions, TableName};
@@ -93,9 +93,9 @@ impl PgTools {
         let cmd = spec.apply(Cmd::new(path).tied()).arg(format!("--format={format}"));
         // The store compresses better, and it cannot deduplicate data that pg_dump has compressed.
         let cmd = if format == Format::Custom { cmd.arg("--compress=0") } else { cmd };
-        let witness = pump(Program::PgDump, cmd, out, progress)?;
-        witness.judge(format, Program::PgDump)?;
-        Ok(DumpResult { bytes: witness.bytes(), duration: start.elapsed(), tool })
+        let validator = pump(Program::PgDump, cmd, out, progress)?;
+        validator.finish(format, Program::PgDump)?;
+        Ok(DumpResult { bytes: validator.bytes(), duration: start.elapsed(), tool })
     }
 
     /// Dumps into `dir`, which is missing or empty. `plain` disables the compression by pg_dump.
@@ -130,9 +130,9 @@ impl PgTools {
     pub fn schema_sql(&self, spec: &DumpSpec) -> Result<Vec<u8>, Error> {
         let cmd = spec.apply(self.cmd(Program::PgDump)?).args(["--format=plain", "--schema-only"]);
         let output = cmd.stdout_limit(SCHEMA_LIMIT).run().map_err(|e| Error::of(Program::PgDump, e))?;
-        let mut witness = Witness::default();
-        witness.see(&output.stdout);
-        witness.judge(Format::Plain, Program::PgDump)?;
+        let mut validator = DumpValidator::default();
+        validator.feed(&output.stdout);
+        validator.finish(Format::Plain, Program::PgDump)?;
         Ok(normalise_schema(&output.stdout))
     }
 
@@ -150,9 +150,9 @@ impl PgTools {
         let (path, tool) = self.find(Program::PgDumpall)?;
         let cmd = connection.apply(Cmd::new(path).tied()).arg("--globals-only").deadline(deadline);
         let cmd = if with_passwords { cmd } else { cmd.arg("--no-role-passwords") };
-        let witness = pump(Program::PgDumpall, cmd, out, &crate::progress::Quiet)?;
-        witness.judge_globals(Program::PgDumpall)?;
-        Ok(DumpResult { bytes: witness.bytes(), duration: start.elapsed(), tool })
+        let validator = pump(Program::PgDumpall, cmd, out, &crate::progress::Quiet)?;
+        validator.judge_globals(Program::PgDumpall)?;
+        Ok(DumpResult { bytes: validator.bytes(), duration: start.elapsed(), tool })
     }
 }
 
@@ -199,11 +199,16 @@ fn table_pattern(table: &TableName) -> String {
 
 /// Runs `cmd` and copies its output. Fails if the program fails or if `out` fails. The second case
 /// ends the program.
-fn pump(program: Program, cmd: Cmd, out: &mut dyn Write, progress: &dyn Progress) -> Result<Witness, Error> {
+fn pump(
+    program: Program,
+    cmd: Cmd,
+    out: &mut dyn Write,
+    progress: &dyn Progress,
+) -> Result<DumpValidator, Error> {
     let mut running = cmd.spawn().map_err(|error| Error::of(program, error))?;
-    let witness = copy(program, &mut running, out, progress)?;
+    let validator = copy(program, &mut running, out, progress)?;
     running.finish().map_err(|error| Error::of(program, error))?;
-    Ok(witness)
+    Ok(validator)
 }
 
 fn copy(
@@ -211,9 +216,9 @@ fn copy(
     running: &mut Running,
     out: &mut dyn Write,
     progress: &dyn Progress,
-) -> Result<Witness, Error> {
+) -> Result<DumpValidator, Error> {
     let mut pipe = running.take_stdout().expect("stdout is piped unless told otherwise");
-    let mut witness = Witness::default();
+    let mut validator = DumpValidator::default();
     let mut buffer = vec![0; BUFFER];
     loop {
         let n = match pipe.read(&mut buffer) {
@@ -225,10 +230,10 @@ fn copy(
             }
         };
         out.write_all(&buffer[..n]).map_err(|source| Error::Write { program, source })?;
-        witness.see(&buffer[..n]);
+        validator.feed(&buffer[..n]);
         progress.advance(n as u64);
     }
-    Ok(witness)
+    Ok(validator)
 }
 
 /// Returns the size of a dumped directory in bytes. Fails if its table of contents is missing or

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::classify::{Kind, classify, of_sqlstate};
 use super::redact::redact_commands;
-use super::{Fault, Format, Program, ToolVersion};
+use super::{ExternalError, Format, Program, ToolVersion};
 use crate::domain::{BackupId, BackupType};
 use crate::pg::Refusal;
 use crate::process::{self, Status, may_pass};
@@ -207,7 +207,7 @@ pub enum Error {
         /// The name of the tool.
         tool: String,
         /// The fault.
-        fault: Fault,
+        fault: ExternalError,
     },
     /// The program could not be started, was interrupted or exceeded its time limit.
     #[error(transparent)]
@@ -227,7 +227,7 @@ impl Error {
     }
 
     /// Returns the error of a tool with a repository of its own.
-    pub(super) fn tool(tool: &str, fault: Fault) -> Self {
+    pub(super) fn tool(tool: &str, fault: ExternalError) -> Self {
         Self::Tool { tool: tool.to_owned(), fault }
     }
 
@@ -237,8 +237,8 @@ impl Error {
             Self::Failed { kind, .. } => *kind,
             Self::Statement { refusal, .. } => of_sqlstate(&refusal.sqlstate),
             Self::Pg(crate::pg::Error::DatabaseMissing { .. }) => Kind::DatabaseMissing,
-            Self::Tool { fault: Fault::Busy(_), .. } => Kind::Busy,
-            Self::Tool { fault: Fault::Server(_), .. } => Kind::ServerUnreachable,
+            Self::Tool { fault: ExternalError::Busy(_), .. } => Kind::Busy,
+            Self::Tool { fault: ExternalError::Server(_), .. } => Kind::ServerUnreachable,
             Self::ServerNewer { .. } => Kind::ServerNewer,
             Self::Write { source, .. }
                 if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
@@ -259,7 +259,7 @@ impl Error {
             | Self::Read { source, .. }
             | Self::Directory { source, .. }
             | Self::Destination { source, .. } => may_pass(source),
-            Self::Tool { fault: Fault::Unconfirmed(_), .. } => true,
+            Self::Tool { fault: ExternalError::Unconfirmed(_), .. } => true,
             other => other.kind().retry(),
         }
     }
@@ -272,7 +272,7 @@ impl Error {
                 | Self::Empty { .. }
                 | Self::Truncated { .. }
                 | Self::Incomplete { .. }
-                | Self::Tool { fault: Fault::Failed { .. }, .. }
+                | Self::Tool { fault: ExternalError::Failed { .. }, .. }
                 | Self::Process(process::Error::Failed { .. } | process::Error::Io { .. })
         )
     }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Error, Fault};
+use super::{Error, ExternalError};
 use crate::domain::Timestamp;
 use crate::process::{self, Cmd, OsUser, find_program, search_path};
 
@@ -30,7 +30,7 @@ impl External {
             Some(path) => path.is_file().then(|| path.clone()),
             None => find_program(tool.as_ref(), &[], search_path().as_deref()),
         };
-        found.ok_or_else(|| Error::tool(tool, Fault::Missing))
+        found.ok_or_else(|| Error::tool(tool, ExternalError::Missing))
     }
 
     /// Returns a command that runs the program as its user. Fails if the program or the user is
@@ -48,9 +48,9 @@ impl External {
     pub(super) fn user(&self, tool: &str) -> Result<Option<OsUser>, Error> {
         let Some(name) = &self.user else { return Ok(None) };
         match OsUser::named(name.as_ref()) {
-            None => Err(Error::tool(tool, Fault::NoUser(name.clone()))),
+            None => Err(Error::tool(tool, ExternalError::NoUser(name.clone()))),
             Some(user) if user.is_us() || OsUser::we_are_root() => Ok(Some(user)),
-            Some(_) => Err(Error::tool(tool, Fault::NotRoot(name.clone()))),
+            Some(_) => Err(Error::tool(tool, ExternalError::NotRoot(name.clone()))),
         }
     }
 
@@ -64,7 +64,7 @@ impl External {
 pub(super) fn failure(
     tool: &str,
     error: process::Error,
-    sort: impl FnOnce(process::Status, String) -> Fault,
+    sort: impl FnOnce(process::Status, String) -> ExternalError,
 ) -> Error {
     match error {
         process::Error::Failed { status, stderr, .. } => {

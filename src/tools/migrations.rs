@@ -7,8 +7,8 @@
 
 use super::Error;
 use super::lexer::words;
-use super::session::{Patience, Session, bad, client_encoding, fault_of};
-use super::splitter::{BadScript, Fault, Piece, Skip, Splitter};
+use super::session::{ScriptLimits, Session, bad, client_encoding, fault_of};
+use super::splitter::{BadScript, Piece, Skip, SplitError, Splitter};
 use crate::pg::ConnInfo;
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
@@ -90,7 +90,7 @@ impl Migration {
             return refuse(line_of(at), "a NUL");
         }
         let mut pieces = Splitter::new(text, Skip::Dump, standard_strings);
-        let fault = |fault: Fault| fault_of(&self.name, fault);
+        let fault = |fault: SplitError| fault_of(&self.name, fault);
         while let Some(Piece { sql, line, data }) = pieces.next().map_err(fault)? {
             if !text.is_ascii() && client_encoding(&sql).is_some_and(|encoding| encoding != "UTF8") {
                 return refuse(line, "another client_encoding, in a file that is UTF-8");
@@ -101,7 +101,7 @@ impl Migration {
     }
 
     /// Runs the migration in a session of its own.
-    fn run(&self, target: &ConnInfo, patience: Patience) -> Result<(), Error> {
+    fn run(&self, target: &ConnInfo, patience: ScriptLimits) -> Result<(), Error> {
         let mut session = Session::open(target, &self.name, patience)?;
         // Checks the whole file before its first statement runs.
         self.check_as(session.standard_strings())?;
@@ -145,7 +145,7 @@ fn takes_no_transaction(sql: &[u8]) -> bool {
 /// without a transaction. Such a migration may be partially applied after a failure. Fails at the
 /// first migration that fails.
 pub fn run_migrations(target: &ConnInfo, migrations: &[Migration]) -> Result<(), Error> {
-    let patience = Patience::new(None);
+    let patience = ScriptLimits::new(None);
     migrations.iter().try_for_each(|migration| migration.run(target, patience))
 }
 

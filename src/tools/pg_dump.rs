@@ -4,9 +4,10 @@
 use std::io;
 use std::thread;
 
-use super::adapter::Finding;
+use super::adapter::IntegrityFinding;
 use super::adapter::{
-    Adapter, Basis, Catalogued, Content, Depth, Made, Order, Probe, Report, Sink, Step, Subject, Target,
+    Adapter, BackupBase, BackupOrder, BackupOutput, BackupRef, CatalogEntry, Content, Depth, Probe, Report,
+    RestoreStep, Sink, Target,
 };
 use super::programs::major_of;
 use super::{Connection, DumpSpec, Error, Format, PgTools, Program, Programs, RestoreSpec};
@@ -33,7 +34,7 @@ impl PgDump {
         self.programs.for_server(server_major)
     }
 
-    fn spec(&self, order: &Order<'_>) -> DumpSpec {
+    fn spec(&self, order: &BackupOrder<'_>) -> DumpSpec {
         let jobs = self.options.jobs.filter(|_| self.options.format == Format::Directory);
         DumpSpec {
             options: DumpOptions { jobs, ..self.options.clone() },
@@ -46,7 +47,7 @@ impl PgDump {
 
     fn dump(
         &self,
-        order: &Order<'_>,
+        order: &BackupOrder<'_>,
         sink: &dyn Sink,
         progress: &dyn Progress,
     ) -> Result<(Artifact, String), Error> {
@@ -66,7 +67,7 @@ impl PgDump {
     /// Dumps roles and tablespaces, because no dump of a database contains them.
     fn dump_globals(
         &self,
-        order: &Order<'_>,
+        order: &BackupOrder<'_>,
         globals: Globals,
         sink: &dyn Sink,
     ) -> Result<Option<Artifact>, Error> {
@@ -98,16 +99,21 @@ impl Adapter for PgDump {
         true
     }
 
-    fn choose_base(&self, wanted: BackupType, _: &ServerFacts, _: &[&Backup]) -> Result<Basis, Error> {
+    fn choose_base(&self, wanted: BackupType, _: &ServerFacts, _: &[&Backup]) -> Result<BackupBase, Error> {
         match wanted {
-            BackupType::Full => Ok(Basis::full()),
+            BackupType::Full => Ok(BackupBase::full()),
             kind => Err(Error::TypeUnsupported { tool: self.name().to_owned(), kind, makes: "full" }),
         }
     }
 
     /// Makes the backup. The small programs run in parallel to the dump and so take no additional
     /// time.
-    fn backup(&self, order: &Order<'_>, sink: &dyn Sink, progress: &dyn Progress) -> Result<Made, Error> {
+    fn backup(
+        &self,
+        order: &BackupOrder<'_>,
+        sink: &dyn Sink,
+        progress: &dyn Progress,
+    ) -> Result<BackupOutput, Error> {
         let globals = match self.options.globals {
             Globals::All if !order.facts.can_read_role_passwords => Globals::NoPasswords,
             wanted => wanted,
@@ -122,20 +128,20 @@ impl Adapter for PgDump {
         DumpOptions { globals, ..self.options.clone() }.record(&mut metadata);
         // If the sink does not compress, pg_dump itself compresses a dump in directory format.
         let own = self.options.format == Format::Directory && !sink.compresses();
-        Ok(Made {
+        Ok(BackupOutput {
             artifacts: std::iter::once(dump).chain(beside).collect(),
             compression: own.then(|| Line::lossy("gzip")),
             tool_version,
             metadata,
-            ..Made::default()
+            ..BackupOutput::default()
         })
     }
 
-    fn catalogue(&self) -> Result<Option<Vec<Catalogued>>, Error> {
+    fn catalogue(&self) -> Result<Option<Vec<CatalogEntry>>, Error> {
         Ok(None)
     }
 
-    fn check(&self, subject: &Subject<'_>, depth: Depth, progress: &dyn Progress) -> Result<Report, Error> {
+    fn check(&self, subject: &BackupRef<'_>, depth: Depth, progress: &dyn Progress) -> Result<Report, Error> {
         let source = subject.source()?;
         let mut report = Report::of_artifacts(subject, progress)?;
         let dump = subject.backup.artifacts.first();
@@ -149,14 +155,16 @@ impl Adapter for PgDump {
         match self.tools(made_by.unwrap_or_default()).list_archive(format, &mut dump) {
             Ok(entries) => report.evidence.insert("archive_entries", entries),
             Err(Error::Failed { stderr, .. }) => {
-                report.findings.push(Finding::fatal(format!("pg_restore cannot read it: {}", stderr.trim())));
+                report
+                    .findings
+                    .push(IntegrityFinding::fatal(format!("pg_restore cannot read it: {}", stderr.trim())));
             }
             Err(error) => return Err(error),
         }
         Ok(report)
     }
 
-    fn restore(&self, subject: &Subject<'_>, target: &Target) -> Result<Vec<Step>, Error> {
+    fn restore(&self, subject: &BackupRef<'_>, target: &Target) -> Result<Vec<RestoreStep>, Error> {
         let Target::Database { connection, server_major, no_owner, no_privileges } = target else {
             return Err(Error::TargetUnsupported {
                 tool: self.name().to_owned(),
@@ -178,12 +186,12 @@ impl Adapter for PgDump {
         };
         let artifact = dump.name.to_string();
         Ok(vec![match self.tools(*server_major).restore_cmd(&spec)? {
-            Some(cmd) => Step::Load { artifact, format, cmd: Box::new(cmd) },
-            None => Step::Script { artifact, connection: Box::new(connection.clone()) },
+            Some(cmd) => RestoreStep::Load { artifact, format, cmd: Box::new(cmd) },
+            None => RestoreStep::Script { artifact, connection: Box::new(connection.clone()) },
         }])
     }
 
-    fn delete(&self, _: &Subject<'_>) -> Result<(), Error> {
+    fn delete(&self, _: &BackupRef<'_>) -> Result<(), Error> {
         Ok(())
     }
 }

@@ -16,15 +16,15 @@ const SECRET_WORDS: [&str; 5] = ["pass", "pwd", "secret", "token", "credential"]
 /// Returns `sql`, as written by pg_dump, with `***` in place of every secret.
 pub(super) fn redact_secrets(sql: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(sql.len());
-    let mut place = Place::default();
+    let mut place = StatementState::default();
     let mut at = 0;
     while at < sql.len() {
         let (kind, end) = next_token(sql, at);
         let token = &sql[at..end];
         match place.see(&kind, token) {
-            Verdict::Keep => out.extend_from_slice(token),
-            Verdict::Mask => push_literal(&mut out, MASK),
-            Verdict::Inspect => {
+            TokenAction::Keep => out.extend_from_slice(token),
+            TokenAction::Mask => push_literal(&mut out, MASK),
+            TokenAction::Inspect => {
                 let Token::Literal { content, escapes } = kind else {
                     unreachable!("only literals are inspected")
                 };
@@ -101,7 +101,7 @@ fn redact_passwords(sql: &[u8]) -> Vec<u8> {
     out
 }
 
-enum Verdict {
+enum TokenAction {
     Keep,
     Mask,
     Inspect,
@@ -109,17 +109,17 @@ enum Verdict {
 
 /// The position in a statement.
 #[derive(Default)]
-struct Place {
+struct StatementState {
     /// The last word, if only white space followed it.
     word: Option<String>,
     /// The number of open parentheses, counted from the one of `OPTIONS (`; 0 outside.
     depth: usize,
 }
 
-impl Place {
-    fn see(&mut self, kind: &Token, token: &[u8]) -> Verdict {
+impl StatementState {
+    fn see(&mut self, kind: &Token, token: &[u8]) -> TokenAction {
         match kind {
-            Token::Space => return Verdict::Keep,
+            Token::Space => return TokenAction::Keep,
             Token::Word => self.word = Some(String::from_utf8_lossy(token).to_ascii_lowercase()),
             Token::Quoted => {
                 let name = &token[1..token.len().max(2) - 1];
@@ -132,20 +132,24 @@ impl Place {
             }
             Token::Other if token.len() > 1 => {
                 let word = self.word.take().unwrap_or_default();
-                return if self.depth > 0 && is_secret(&word) { Verdict::Mask } else { Verdict::Keep };
+                return if self.depth > 0 && is_secret(&word) {
+                    TokenAction::Mask
+                } else {
+                    TokenAction::Keep
+                };
             }
             Token::Other => self.punctuation(token),
         }
-        Verdict::Keep
+        TokenAction::Keep
     }
 
-    fn judge(&self, word: &str, rest: &[u8]) -> Verdict {
+    fn judge(&self, word: &str, rest: &[u8]) -> TokenAction {
         if self.depth > 0 && is_secret(word) && !is_flag(word, rest) {
-            Verdict::Mask
+            TokenAction::Mask
         } else if self.depth > 0 || word == "connection" {
-            Verdict::Inspect
+            TokenAction::Inspect
         } else {
-            Verdict::Keep
+            TokenAction::Keep
         }
     }
 

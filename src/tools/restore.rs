@@ -5,10 +5,10 @@ use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use super::dump_check::DumpValidator;
 use super::lexer::words;
-use super::plausible::Witness;
-use super::session::{Patience, Session};
-use super::splitter::{BadScript, Fault, Skip, Splitter};
+use super::session::{ScriptLimits, Session};
+use super::splitter::{BadScript, Skip, SplitError, Splitter};
 use super::{Connection, Error, Format, PgTools, Program};
 use crate::process::{Cmd, Running, Stdin, Stdout};
 use crate::progress::Progress;
@@ -123,7 +123,7 @@ impl PgTools {
     }
 }
 
-/// Runs the program of a [`super::adapter::Step::Load`] with `input` as its standard input. Returns
+/// Runs the program of a [`super::adapter::RestoreStep::Load`] with `input` as its standard input. Returns
 /// and fails as [`PgTools::restore_stream`] does.
 pub fn load_stream(
     cmd: Cmd,
@@ -133,16 +133,16 @@ pub fn load_stream(
 ) -> Result<u64, Error> {
     let failed = |error| Error::of(PROGRAM, error);
     let mut running = cmd.stdin(Stdin::Piped).spawn().map_err(failed)?;
-    let witness = match feed(format, &mut running, input, progress) {
+    let validator = match feed(format, &mut running, input, progress) {
         Fed::Broken(error) => return Err(error),
-        Fed::Done(witness) | Fed::Refused(witness) => witness,
+        Fed::Done(validator) | Fed::Refused(validator) => validator,
     };
     running.finish().map_err(failed)?;
-    Ok(witness.bytes())
+    Ok(validator.bytes())
 }
 
 /// Runs the plain script from `input` in one transaction, over a connection of this program; see
-/// [`super::adapter::Step::Script`]. Returns and fails as [`load_stream`] does.
+/// [`super::adapter::RestoreStep::Script`]. Returns and fails as [`load_stream`] does.
 pub fn load_script(
     connection: &Connection,
     name: &str,
@@ -150,8 +150,8 @@ pub fn load_script(
     deadline: Option<Duration>,
     progress: &dyn Progress,
 ) -> Result<u64, Error> {
-    let mut session = Session::open(&connection.info()?, name, Patience::new(deadline))?;
-    let mut watched = Watched { input, witness: Witness::default(), progress };
+    let mut session = Session::open(&connection.info()?, name, ScriptLimits::new(deadline))?;
+    let mut watched = Watched { input, validator: DumpValidator::default(), progress };
     let mut pieces = Splitter::new(&mut watched, Skip::Dump, session.standard_strings());
     session.run("BEGIN", 1)?;
     let mut line = 1;
@@ -162,17 +162,17 @@ pub fn load_script(
             Some("begin" | "commit") if is_one_word(&piece.sql) => {}
             Some("begin" | "start" | "commit" | "end" | "rollback" | "abort") => {
                 let reason = "a dump that begins or ends transactions".to_owned();
-                return Err(session.fault(Fault::Script(BadScript { line, reason })));
+                return Err(session.fault(SplitError::Script(BadScript { line, reason })));
             }
             _ => session.send(&piece, &mut pieces)?,
         }
     }
     let standard_strings = pieces.standard_strings();
     drop(pieces);
-    watched.witness.judge(Format::Plain, Program::PgDump)?;
+    watched.validator.finish(Format::Plain, Program::PgDump)?;
     session.is_as_expected(standard_strings, line)?;
     session.run("COMMIT", line)?;
-    Ok(watched.witness.bytes())
+    Ok(watched.validator.bytes())
 }
 
 fn is_one_word(sql: &[u8]) -> bool {
@@ -182,20 +182,20 @@ fn is_one_word(sql: &[u8]) -> bool {
 /// A reader that checks the data for completeness and reports progress.
 struct Watched<'a> {
     input: &'a mut dyn Read,
-    witness: Witness,
+    validator: DumpValidator,
     progress: &'a dyn Progress,
 }
 
 impl Read for Watched<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let n = self.input.read(buffer)?;
-        self.witness.see(&buffer[..n]);
+        self.validator.feed(&buffer[..n]);
         self.progress.advance(n as u64);
         Ok(n)
     }
 }
 
-/// Runs the program of a [`super::adapter::Step::Load`] for a dumped directory. Fails if the
+/// Runs the program of a [`super::adapter::RestoreStep::Load`] for a dumped directory. Fails if the
 /// program fails.
 pub fn load_directory(cmd: Cmd, dir: &Path) -> Result<(), Error> {
     // A relative path may begin with a dash.
@@ -206,9 +206,9 @@ pub fn load_directory(cmd: Cmd, dir: &Path) -> Result<(), Error> {
 /// The result of sending the input to a program.
 enum Fed {
     /// The program received the complete input.
-    Done(Witness),
+    Done(DumpValidator),
     /// The program closed its input early. Its own error has the reason.
-    Refused(Witness),
+    Refused(DumpValidator),
     /// The input is invalid. The program must not see its end.
     Broken(Error),
 }
@@ -217,7 +217,7 @@ enum Fed {
 /// only after the complete input was read and can be a complete dump.
 fn feed(format: Format, running: &mut Running, input: &mut dyn Read, progress: &dyn Progress) -> Fed {
     let mut pipe = running.take_stdin().expect("stdin is piped");
-    let mut witness = Witness::default();
+    let mut validator = DumpValidator::default();
     let mut buffer = vec![0; BUFFER];
     let broken = |error, running: &mut Running, pipe| {
         running.end();
@@ -231,15 +231,15 @@ fn feed(format: Format, running: &mut Running, input: &mut dyn Read, progress: &
             Err(e) if e.kind() == ErrorKind::Interrupted => continue,
             Err(source) => return broken(Error::Read { program: PROGRAM, source }, running, pipe),
         };
-        witness.see(&buffer[..n]);
+        validator.feed(&buffer[..n]);
         match pipe.write_all(&buffer[..n]) {
             Ok(()) => progress.advance(n as u64),
-            Err(e) if e.kind() == ErrorKind::BrokenPipe => return Fed::Refused(witness),
+            Err(e) if e.kind() == ErrorKind::BrokenPipe => return Fed::Refused(validator),
             Err(source) => return broken(Error::Write { program: PROGRAM, source }, running, pipe),
         }
     }
-    match witness.judge(format, PROGRAM) {
-        Ok(()) => Fed::Done(witness),
+    match validator.finish(format, PROGRAM) {
+        Ok(()) => Fed::Done(validator),
         Err(error) => broken(error, running, pipe),
     }
 }

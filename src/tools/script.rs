@@ -2,7 +2,7 @@
 //! pass them to psql unchanged.
 
 use super::lexer::{Token, next_token};
-use super::splitter::{BadScript, Fault, Piece, Skip, Splitter};
+use super::splitter::{BadScript, Piece, Skip, SplitError, Splitter};
 
 /// One statement of a script, without its semicolon.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub struct Statement {
 
 /// A token of a statement.
 #[derive(Debug, PartialEq, Eq)]
-enum Part {
+enum ScriptToken {
     /// A word, in lower case.
     Word(String),
     /// A name in double quotes, without the quotes.
@@ -51,8 +51,8 @@ impl Statement {
                 }
                 Ok(Some(piece)) => found.push(Self { sql: piece.sql }),
                 Ok(None) => return Ok(found),
-                Err(Fault::Script(bad)) => return Err(bad),
-                Err(Fault::Read(_)) => unreachable!("what is in memory can be read"),
+                Err(SplitError::Script(bad)) => return Err(bad),
+                Err(SplitError::Read(_)) => unreachable!("what is in memory can be read"),
             }
         }
     }
@@ -62,21 +62,21 @@ impl Statement {
         std::str::from_utf8(&self.sql).ok()
     }
 
-    fn parts(&self) -> Vec<Part> {
+    fn parts(&self) -> Vec<ScriptToken> {
         let (mut parts, mut at) = (Vec::new(), 0);
         while at < self.sql.len() {
             let (kind, end) = next_token(&self.sql, at);
             let text = || String::from_utf8_lossy(&self.sql[at..end]).into_owned();
             match kind {
                 Token::Space => {}
-                Token::Word => parts.push(Part::Word(text().to_ascii_lowercase())),
+                Token::Word => parts.push(ScriptToken::Word(text().to_ascii_lowercase())),
                 Token::Quoted => {
                     let text = text();
                     let inner = text.get(1..text.len().max(2) - 1).unwrap_or_default();
-                    parts.push(Part::Name(inner.replace("\"\"", "\"")));
+                    parts.push(ScriptToken::Name(inner.replace("\"\"", "\"")));
                 }
-                Token::Literal { .. } => parts.push(Part::Literal(at, end)),
-                Token::Other => parts.push(Part::Other),
+                Token::Literal { .. } => parts.push(ScriptToken::Literal(at, end)),
+                Token::Other => parts.push(ScriptToken::Other),
             }
             at = end;
         }
@@ -91,7 +91,9 @@ impl Statement {
             return self;
         }
         let place = parts.windows(2).find_map(|pair| match pair {
-            [Part::Word(word), Part::Literal(from, to)] if word == "location" => Some((*from, *to)),
+            [ScriptToken::Word(word), ScriptToken::Literal(from, to)] if word == "location" => {
+                Some((*from, *to))
+            }
             _ => None,
         });
         let sql = match place {
@@ -104,7 +106,9 @@ impl Statement {
     /// Returns the role that the statement creates.
     pub fn makes_role(&self) -> Option<String> {
         match self.parts().as_slice() {
-            [Part::Word(create), Part::Word(role), name, ..] if create == "create" && role == "role" => {
+            [ScriptToken::Word(create), ScriptToken::Word(role), name, ..]
+                if create == "create" && role == "role" =>
+            {
                 name_of(name)
             }
             _ => None,
@@ -126,7 +130,9 @@ impl Statement {
             return Some(OfRole::Change(name(3)?));
         }
         match parts.as_slice() {
-            [Part::Word(grant), role, Part::Word(to), member, ..] if grant == "grant" && to == "to" => {
+            [ScriptToken::Word(grant), role, ScriptToken::Word(to), member, ..]
+                if grant == "grant" && to == "to" =>
+            {
                 Some(OfRole::Grant { role: name_of(role)?, member: name_of(member)? })
             }
             _ => None,
@@ -157,8 +163,8 @@ impl Statement {
         let grants = [["grant"], ["revoke"], ["alter"]].iter().any(|word| begins(&parts, word));
         let mut found = Vec::new();
         for (at, part) in parts.iter().enumerate() {
-            let Part::Word(word) = part else { continue };
-            let before = |word: &str| at > 0 && parts[at - 1] == Part::Word(word.to_owned());
+            let ScriptToken::Word(word) = part else { continue };
+            let before = |word: &str| at > 0 && parts[at - 1] == ScriptToken::Word(word.to_owned());
             let named = match word.as_str() {
                 "to" => before("owner") || grants,
                 "from" => begins(&parts, &["revoke"]) || begins(&parts, &["alter", "default"]),
@@ -174,9 +180,8 @@ impl Statement {
 }
 
 /// Returns the roles of `CREATE POLICY ... TO a, b USING ...`.
-fn roles_of_policy(parts: &[Part]) -> Vec<String> {
-    let is =
-        |part: &Part, words: &[&str]| matches!(part, Part::Word(known) if words.contains(&known.as_str()));
+fn roles_of_policy(parts: &[ScriptToken]) -> Vec<String> {
+    let is = |part: &ScriptToken, words: &[&str]| matches!(part, ScriptToken::Word(known) if words.contains(&known.as_str()));
     let after = parts
         .iter()
         .skip_while(|part| !is(part, &["to", "using", "with"]))
@@ -187,14 +192,17 @@ fn roles_of_policy(parts: &[Part]) -> Vec<String> {
         .collect()
 }
 
-fn begins(parts: &[Part], words: &[&str]) -> bool {
+fn begins(parts: &[ScriptToken], words: &[&str]) -> bool {
     parts.len() >= words.len()
-        && parts.iter().zip(words).all(|(part, word)| matches!(part, Part::Word(known) if known == word))
+        && parts
+            .iter()
+            .zip(words)
+            .all(|(part, word)| matches!(part, ScriptToken::Word(known) if known == word))
 }
 
-fn name_of(part: &Part) -> Option<String> {
+fn name_of(part: &ScriptToken) -> Option<String> {
     match part {
-        Part::Word(name) | Part::Name(name) => Some(name.clone()),
+        ScriptToken::Word(name) | ScriptToken::Name(name) => Some(name.clone()),
         _ => None,
     }
 }

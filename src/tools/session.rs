@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::Error;
 use super::lexer::{Token, next_token};
-use super::splitter::{BadScript, Fault, Piece, Splitter, UNKNOWN_STRINGS, copies_out, setting};
+use super::splitter::{BadScript, Piece, SplitError, Splitter, UNKNOWN_STRINGS, copies_out, setting};
 use crate::pg::{self, Client, ConnInfo, Halt, Refusal, hex_literal, quote_literal};
 use crate::process;
 use crate::process::interrupt;
@@ -24,12 +24,12 @@ const SHOWN: usize = 72;
 
 /// The limits of a script: a deadline and an interrupt by the user.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Patience {
+pub(super) struct ScriptLimits {
     begun: Instant,
     after: Option<Duration>,
 }
 
-impl Patience {
+impl ScriptLimits {
     pub(super) fn new(after: Option<Duration>) -> Self {
         Self { begun: Instant::now(), after }
     }
@@ -56,12 +56,12 @@ pub(super) struct Session<'a> {
     began: pg::Session,
     /// The encoding of the script.
     encoding: String,
-    patience: Patience,
+    patience: ScriptLimits,
 }
 
 impl<'a> Session<'a> {
     /// Connects, and resets the search path to the default of the database and the role.
-    pub(super) fn open(info: &ConnInfo, script: &'a str, patience: Patience) -> Result<Self, Error> {
+    pub(super) fn open(info: &ConnInfo, script: &'a str, patience: ScriptLimits) -> Result<Self, Error> {
         let client = Client::connect(info, "git-pggit")?;
         client.reset_search_path()?;
         let began = client.session()?;
@@ -165,11 +165,11 @@ impl<'a> Session<'a> {
     }
 
     /// Converts a fault of the splitter to an error.
-    pub(super) fn fault(&self, fault: Fault) -> Error {
+    pub(super) fn fault(&self, fault: SplitError) -> Error {
         fault_of(self.script, fault)
     }
 
-    fn halted(&self, halt: Halt<Fault>, sql: &[u8], line: u64) -> Error {
+    fn halted(&self, halt: Halt<SplitError>, sql: &[u8], line: u64) -> Error {
         match halt {
             Halt::Refused(refusal) => {
                 let line = line + lines_before(sql, &refusal);
@@ -186,10 +186,10 @@ pub(super) fn bad(script: &str, bad: BadScript) -> Error {
     Error::Script { script: script.to_owned(), line: bad.line, reason: bad.reason }
 }
 
-pub(super) fn fault_of(script: &str, fault: Fault) -> Error {
+pub(super) fn fault_of(script: &str, fault: SplitError) -> Error {
     match fault {
-        Fault::Read(error) => Error::Place(error),
-        Fault::Script(found) => bad(script, found),
+        SplitError::Read(error) => Error::Place(error),
+        SplitError::Script(found) => bad(script, found),
     }
 }
 

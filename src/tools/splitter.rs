@@ -25,7 +25,7 @@ const DEFINITIONS: [&str; 7] = ["alter", "comment", "create", "drop", "grant", "
 
 /// The reason why a script cannot be split.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(super) enum SplitError {
     /// The script could not be read.
     Read(io::Error),
     /// The script is not valid SQL.
@@ -185,7 +185,7 @@ impl<R: Read> Splitter<R> {
     }
 
     /// Returns the next statement that is not empty.
-    pub(super) fn next(&mut self) -> Result<Option<Piece>, Fault> {
+    pub(super) fn next(&mut self) -> Result<Option<Piece>, SplitError> {
         let mut depth = Depth::default();
         let (mut empty, mut end) = (true, 0);
         self.continued = Continued::No;
@@ -215,7 +215,7 @@ impl<R: Read> Splitter<R> {
     }
 
     /// Returns the next lines of the data of a COPY, or `None` at the line that ends the data.
-    pub(super) fn data(&mut self) -> Result<Option<Vec<u8>>, Fault> {
+    pub(super) fn data(&mut self) -> Result<Option<Vec<u8>>, SplitError> {
         self.release();
         if self.at_line_start && self.ends_data()? {
             return Ok(None);
@@ -240,7 +240,7 @@ impl<R: Read> Splitter<R> {
     }
 
     /// Consumes the line that ends the data, if it is next.
-    fn ends_data(&mut self) -> Result<bool, Fault> {
+    fn ends_data(&mut self) -> Result<bool, SplitError> {
         let mut next = [None; 4];
         for (at, byte) in next.iter_mut().enumerate() {
             *byte = self.peek(at)?;
@@ -257,7 +257,7 @@ impl<R: Read> Splitter<R> {
     }
 
     /// Consumes the rest of the line after the semicolon of a COPY. The data begin on the next line.
-    fn rest_of_line(&mut self) -> Result<(), Fault> {
+    fn rest_of_line(&mut self) -> Result<(), SplitError> {
         loop {
             match (self.peek(0)?, self.peek(1)?) {
                 (None, _) => return Ok(()),
@@ -277,14 +277,14 @@ impl<R: Read> Splitter<R> {
     }
 
     /// Returns the byte at this distance from the current position, or `None` after the end.
-    fn peek(&mut self, distance: usize) -> Result<Option<u8>, Fault> {
+    fn peek(&mut self, distance: usize) -> Result<Option<u8>, SplitError> {
         while !self.ended && self.at + distance >= self.buffer.len() {
             self.read()?;
         }
         Ok(self.buffer.get(self.at + distance).copied())
     }
 
-    fn read(&mut self) -> Result<(), Fault> {
+    fn read(&mut self) -> Result<(), SplitError> {
         if self.start > 0 {
             self.buffer.drain(..self.start);
             self.at -= self.start;
@@ -299,7 +299,7 @@ impl<R: Read> Splitter<R> {
             }
         };
         self.buffer.truncate(length + *read.as_ref().unwrap_or(&0));
-        self.ended = read.map_err(Fault::Read)? == 0;
+        self.ended = read.map_err(SplitError::Read)? == 0;
         Ok(())
     }
 
@@ -313,11 +313,12 @@ impl<R: Read> Splitter<R> {
         self.start = self.at;
     }
 
-    fn piece(&mut self, end: usize) -> Result<Piece, Fault> {
+    fn piece(&mut self, end: usize) -> Result<Piece, SplitError> {
         let sql = self.buffer[self.start..self.start + end].to_vec();
         let line = self.line;
         self.release();
-        self.follow(&sql).map_err(|reason| Fault::Script(BadScript { line, reason: reason.to_owned() }))?;
+        self.follow(&sql)
+            .map_err(|reason| SplitError::Script(BadScript { line, reason: reason.to_owned() }))?;
         let data = copies_in(&sql);
         if data {
             self.rest_of_line()?;
@@ -358,13 +359,13 @@ impl<R: Read> Splitter<R> {
         Ok(())
     }
 
-    fn bad(&self, reason: impl Into<String>) -> Fault {
+    fn bad(&self, reason: impl Into<String>) -> SplitError {
         let line = self.line + newlines(&self.buffer[self.start..self.at]);
-        Fault::Script(BadScript { line, reason: reason.into() })
+        SplitError::Script(BadScript { line, reason: reason.into() })
     }
 
     /// Returns the fault for a psql command.
-    fn command(&mut self) -> Result<Fault, Fault> {
+    fn command(&mut self) -> Result<SplitError, SplitError> {
         // The backslash has been consumed.
         let mut name = String::new();
         while let Some(b) = self.peek(name.len())?.filter(|b| b.is_ascii_graphic() && name.len() < 20) {
@@ -374,7 +375,7 @@ impl<R: Read> Splitter<R> {
     }
 
     /// Consumes a line that has to be skipped, if one is next.
-    fn skips_line(&mut self) -> Result<bool, Fault> {
+    fn skips_line(&mut self) -> Result<bool, SplitError> {
         if !self.at_line_start || self.peek(0)? != Some(b'\\') {
             return Ok(false);
         }
@@ -394,7 +395,7 @@ impl<R: Read> Splitter<R> {
 
 /// Tokens by the rules of psql and the server.
 impl<R: Read> Splitter<R> {
-    fn token(&mut self) -> Result<Kind, Fault> {
+    fn token(&mut self) -> Result<Kind, SplitError> {
         let Some(first) = self.peek(0)? else { return Ok(Kind::End) };
         let second = self.peek(1)?;
         let continued = std::mem::replace(&mut self.continued, Continued::No);
@@ -451,7 +452,7 @@ impl<R: Read> Splitter<R> {
         }
     }
 
-    fn literal(&mut self, escapes: bool, may_go_on: bool) -> Result<Kind, Fault> {
+    fn literal(&mut self, escapes: bool, may_go_on: bool) -> Result<Kind, SplitError> {
         self.quoted(b'\'', escapes)?;
         if may_go_on {
             self.continued = Continued::SameLine;
@@ -460,7 +461,7 @@ impl<R: Read> Splitter<R> {
     }
 
     /// Consumes a quoted text up to its closing quote or the end of the script.
-    fn quoted(&mut self, quote: u8, escapes: bool) -> Result<(), Fault> {
+    fn quoted(&mut self, quote: u8, escapes: bool) -> Result<(), SplitError> {
         self.at += 1;
         loop {
             let rest = &self.buffer[self.at..];
@@ -486,7 +487,7 @@ impl<R: Read> Splitter<R> {
     }
 
     /// Consumes a block comment. Block comments nest.
-    fn comment(&mut self) -> Result<Kind, Fault> {
+    fn comment(&mut self) -> Result<Kind, SplitError> {
         let mut depth = 0_usize;
         loop {
             self.fits()?;
@@ -505,7 +506,7 @@ impl<R: Read> Splitter<R> {
     }
 
     /// Consumes `$tag$ ... $tag$`, or the dollar sign of a parameter.
-    fn dollar(&mut self) -> Result<Kind, Fault> {
+    fn dollar(&mut self) -> Result<Kind, SplitError> {
         let mut length = 1;
         while self.peek(length)?.is_some_and(|b| begins_word(b) || (length > 1 && b.is_ascii_digit())) {
             length += 1;
@@ -533,7 +534,7 @@ impl<R: Read> Splitter<R> {
         }
     }
 
-    fn fits(&self) -> Result<(), Fault> {
+    fn fits(&self) -> Result<(), SplitError> {
         match self.at - self.start > self.limit {
             true => Err(self.bad("a statement of more than 1 GB")),
             false => Ok(()),

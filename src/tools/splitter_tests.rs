@@ -20,8 +20,8 @@ impl Read for Drip<'_> {
 fn cut_as(script: &[u8], step: usize, skip: Skip, standard: bool) -> Result<Vec<String>, BadScript> {
     let (mut pieces, mut found) = (Splitter::new(Drip(script, step), skip, standard), Vec::new());
     let bad = |fault| match fault {
-        Fault::Script(bad) => bad,
-        Fault::Read(error) => panic!("{error}"),
+        SplitError::Script(bad) => bad,
+        SplitError::Read(error) => panic!("{error}"),
     };
     while let Some(piece) = pieces.next().map_err(bad)? {
         found.push(format!("{}:{}", piece.line, String::from_utf8_lossy(&piece.sql)));
@@ -213,7 +213,10 @@ fn a_statement_that_is_too_long_is_refused_whatever_it_consists_of() {
     ] {
         let mut pieces = Splitter::new(script.as_bytes(), Skip::Dump, true);
         pieces.limit = 500;
-        assert!(matches!(pieces.next(), Err(Fault::Script(bad)) if bad.reason.contains("1 GB")), "{script}");
+        assert!(
+            matches!(pieces.next(), Err(SplitError::Script(bad)) if bad.reason.contains("1 GB")),
+            "{script}"
+        );
     }
 }
 

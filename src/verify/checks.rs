@@ -7,12 +7,12 @@ use serde_json::json;
 use super::cluster::Cluster;
 use super::restore_test::RestoreTest;
 use super::verdict::Findings;
-use super::{Error, words};
+use super::{Error, excerpt};
 use crate::artifacts::recorded_counts;
 use crate::domain::DumpOptions;
 use crate::pg::{self, Client, Table, TableSum, quote_ident};
 use crate::process;
-use crate::recovery::{Leniency, difference};
+use crate::recovery::{IgnoreInDiff, diff_schemas};
 use crate::tools::{self, DumpSpec, Program};
 
 /// The maximum number of differing tables that a finding names.
@@ -32,7 +32,7 @@ pub(super) struct Checks<'a> {
 
 impl Checks<'_> {
     pub(super) fn run(&self, findings: &mut Findings) -> Result<(), Error> {
-        let stage = |name: &str| self.test.around.progress.stage(name, None);
+        let stage = |name: &str| self.test.context.progress.stage(name, None);
         stage("comparing the schema");
         self.schema(findings)?;
         stage("counting rows");
@@ -48,7 +48,7 @@ impl Checks<'_> {
     /// Compares the schema of the restored database with the recorded one.
     fn schema(&self, findings: &mut Findings) -> Result<(), Error> {
         let test = self.test;
-        let Some(recorded) = test.around.ledger.schema(test.entry)? else {
+        let Some(recorded) = test.context.ledger.schema(test.entry)? else {
             findings.note("schema", "not recorded");
             return Ok(());
         };
@@ -58,12 +58,12 @@ impl Checks<'_> {
             ..DumpSpec::of_schema(&client, true).map_err(|error| self.cluster.trouble(error.into()))?
         };
         spec.options.schemas = DumpOptions::recorded_schemas(&test.backup().metadata);
-        let tools = test.around.programs.for_server(self.cluster.major());
+        let tools = test.context.programs.for_server(self.cluster.major());
         let (_, version) = tools.find(Program::PgDump).map_err(Error::of_tool)?;
         let restored =
             tools.schema_sql(&spec).map_err(|error| self.cluster.trouble(Error::of_tool(error)))?;
-        let leniency = Leniency { owners: !self.roles, privileges: !self.roles };
-        let Some(difference) = difference(&recorded, &restored, leniency) else {
+        let leniency = IgnoreInDiff { owners: !self.roles, privileges: !self.roles };
+        let Some(difference) = diff_schemas(&recorded, &restored, leniency) else {
             findings.note("schema", "equal");
             return Ok(());
         };
@@ -128,7 +128,7 @@ impl Checks<'_> {
             );
         }
         let more = wrong.len().saturating_sub(NAMED);
-        wrong.iter().take(NAMED).for_each(|it| findings.fatal(words::short(it)));
+        wrong.iter().take(NAMED).for_each(|it| findings.fatal(excerpt::short(it)));
         if more > 0 {
             findings.fatal(format!("and {more} more tables differ"));
         }
@@ -147,7 +147,7 @@ impl Checks<'_> {
             let limit = self.test.request.timeout / ASSERTION_SHARE;
             let answer = self.holds(&role, sql, limit);
             self.cluster.check()?;
-            let shown = words::short(sql);
+            let shown = excerpt::short(sql);
             let result = match answer {
                 Ok(Some(true)) => "true".to_owned(),
                 Ok(Some(false)) => {
@@ -217,7 +217,7 @@ impl Checks<'_> {
             findings.note("amcheck", "not before PostgreSQL 14");
             return Ok(());
         }
-        let tools = self.test.around.programs.for_server(self.cluster.major());
+        let tools = self.test.context.programs.for_server(self.cluster.major());
         let cmd = match tools.cmd(Program::PgAmcheck) {
             Ok(cmd) => cmd,
             Err(tools::Error::ProgramMissing { .. }) => {
@@ -247,11 +247,11 @@ impl Checks<'_> {
                 findings.note("amcheck", "failed");
                 let said = String::from_utf8_lossy(&output.stdout).into_owned();
                 let first = said.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-                findings.fatal(format!("pg_amcheck: {}", words::short(first)));
+                findings.fatal(format!("pg_amcheck: {}", excerpt::short(first)));
             }
             _ => {
                 findings.note("amcheck", "could not be run");
-                findings.warning(format!("pg_amcheck: {}", words::complaint(&output.exit.stderr)));
+                findings.warning(format!("pg_amcheck: {}", excerpt::first_error(&output.exit.stderr)));
             }
         }
         Ok(())
@@ -283,7 +283,7 @@ fn first_lines(difference: &str) -> String {
             && !text.is_empty()
             && !text.starts_with("SET ")
     };
-    words::short(&difference.lines().filter(statement).take(3).collect::<Vec<_>>().join(" "))
+    excerpt::short(&difference.lines().filter(statement).take(3).collect::<Vec<_>>().join(" "))
 }
 
 #[cfg(test)]

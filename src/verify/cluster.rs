@@ -6,7 +6,7 @@ use super::Error;
 use super::scratch::Scratch;
 use crate::pg::{Client, ConnInfo};
 use crate::process;
-use crate::recovery::{Limit, Origin, PrivateServer, ServerBinaries, find_server_program};
+use crate::recovery::{DataOrigin, Limit, PrivateServer, ServerBinaries, find_server_program};
 use crate::tools::{self, Connection, Program, Programs, ToolVersion};
 
 /// The name of the superuser that initdb creates.
@@ -64,10 +64,10 @@ impl Cluster {
     pub(super) fn start(
         scratch: &Scratch,
         binaries: &Binaries,
-        origin: Origin,
+        origin: DataOrigin,
         limit: Limit,
     ) -> Result<Self, Error> {
-        Ok(Self(PrivateServer::start(&scratch.ground(), &binaries.server, origin, Some(limit))?))
+        Ok(Self(PrivateServer::start(&scratch.server_env(), &binaries.server, origin, Some(limit))?))
     }
 
     /// Returns the major version of the server.

@@ -8,7 +8,7 @@ use crate::domain::{Backup, VerificationKind};
 use crate::progress::Progress;
 use crate::workspace::{Workspace, connect, places};
 
-use super::run::{Request, Surroundings, Verdict, run};
+use super::run::{Verified, VerifyContext, VerifyRequest, run};
 use super::{Error, Scratch};
 
 /// Options of a verification.
@@ -30,7 +30,7 @@ pub fn verify_configured(
     kind: VerificationKind,
     options: &Options,
     progress: &dyn Progress,
-) -> Result<Verdict, Error> {
+) -> Result<Verified, Error> {
     let config = workspace.config()?;
     let mut database = config.database(&backup.database)?;
     let programs = workspace.programs()?;
@@ -44,7 +44,7 @@ pub fn verify_configured(
         }
     };
     let clock = workspace.clock();
-    let surroundings = Surroundings {
+    let surroundings = VerifyContext {
         ledger: workspace.ledger()?,
         clock: clock.as_ref(),
         programs,
@@ -56,7 +56,7 @@ pub fn verify_configured(
         },
         progress,
     };
-    let request = Request {
+    let request = VerifyRequest {
         backup: backup.id,
         kind,
         window: options.window,

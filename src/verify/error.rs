@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::words;
+use super::excerpt;
 use crate::domain::{BackupId, human_bytes};
 use crate::process::interrupt::Signal;
 use crate::tools::Program;
@@ -162,7 +162,7 @@ impl From<recovery::Error> for Error {
         use recovery::Error as Other;
         match error {
             Other::ServerMissing { program, major, found } => Self::ServerMissing { program, major, found },
-            Other::ServerNotStarted { log } => Self::NotStarted { reason: words::log_tail(&log) },
+            Other::ServerNotStarted { log } => Self::NotStarted { reason: excerpt::log_tail(&log) },
             Other::NoUser { name } => Self::NoUser { name },
             Other::NotPrivate { path } => Self::NotScratch { path },
             Other::Deadline { after } => Self::Deadline { after },

@@ -5,23 +5,23 @@
 //! killed process leaves no trace in the ledger. The next run removes the files that a killed process
 //! left over.
 
-mod by_tool;
 mod checks;
 mod choice;
 mod cluster;
 mod configured;
 mod due;
 mod error;
+mod excerpt;
+mod external;
 mod physical;
 mod restore_test;
 mod run;
 mod scratch;
 mod verdict;
-mod words;
 
 pub use choice::{WantedVerification, completed_backups, due_verifications, recorded_verifications};
 pub use configured::{Options, verify_configured};
 pub use due::{Due, due};
 pub use error::Error;
-pub use run::{Request, Surroundings, Verdict, run};
+pub use run::{Verified, VerifyContext, VerifyRequest, run};
 pub use scratch::Settings as Scratch;

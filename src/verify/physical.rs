@@ -6,9 +6,9 @@ use super::cluster::{Binaries, Cluster};
 use super::restore_test::RestoreTest;
 use super::scratch::Scratch;
 use super::verdict::Findings;
-use super::{Error, words};
+use super::{Error, excerpt};
 use crate::domain::{Backup, RecoveryTarget};
-use crate::recovery::{self, Archiving, DataDirectory, Limit, Origin};
+use crate::recovery::{self, Archiving, DataDirectory, DataOrigin, Limit};
 use crate::store::Access;
 use crate::tools::adapter::Target;
 use crate::tools::{self, Connection};
@@ -17,7 +17,7 @@ impl RestoreTest<'_> {
     /// Returns true if the backup is restored into a database of a running cluster. A custom tool
     /// always restores into a directory. Fails if the tool cannot plan a restore.
     pub(super) fn is_dump(&self) -> Result<bool, Error> {
-        if self.around.adapter.has_repository() {
+        if self.context.adapter.has_repository() {
             return Ok(false);
         }
         let target = Target::Database {
@@ -26,7 +26,7 @@ impl RestoreTest<'_> {
             no_owner: false,
             no_privileges: false,
         };
-        match self.around.adapter.restore(self.subject, &target) {
+        match self.context.adapter.restore(self.subject, &target) {
             Ok(_) => Ok(true),
             Err(tools::Error::TargetUnsupported { .. }) => Ok(false),
             Err(error) => Err(Error::of_tool(error)),
@@ -42,18 +42,18 @@ impl RestoreTest<'_> {
         limit: Limit,
         findings: &mut Findings,
     ) -> Result<Option<Cluster>, Error> {
-        let planted = match self.around.adapter.has_repository() {
-            true => self.plant_by_tool(scratch, limit, findings)?,
+        let planted = match self.context.adapter.has_repository() {
+            true => self.restore_external(scratch, limit, findings)?,
             false => self.plant(scratch, findings)?,
         };
         if !planted {
             return Ok(None);
         }
-        self.around.progress.stage("recovering", None);
-        match Cluster::start(scratch, binaries, Origin::Restored, limit) {
+        self.context.progress.stage("recovering", None);
+        match Cluster::start(scratch, binaries, DataOrigin::ScratchRestore, limit) {
             Ok(cluster) => Ok(Some(cluster)),
-            Err(Error::NotStarted { reason }) if !words::is_of_machine(&reason) => {
-                findings.fatal(format!("a server does not start from it: {}", words::last_word(&reason)));
+            Err(Error::NotStarted { reason }) if !excerpt::is_of_machine(&reason) => {
+                findings.fatal(format!("a server does not start from it: {}", excerpt::last_error(&reason)));
                 findings.note("log_tail", reason);
                 Ok(None)
             }
@@ -64,21 +64,21 @@ impl RestoreTest<'_> {
     /// Restores the data directory. Returns false if the backup cannot be restored; the findings have
     /// the reason.
     fn plant(&self, scratch: &Scratch, findings: &mut Findings) -> Result<bool, Error> {
-        let access = || self.around.access.clone();
+        let access = || self.context.access.clone();
         let chain = self.subject.chain.iter().map(|member| member.backup);
         let members: Vec<(Backup, Access)> =
             chain.chain([self.backup()]).map(|backup| (backup.clone(), access())).collect();
         let directory = DataDirectory {
             log: None,
             members: &members,
-            adapter: self.around.adapter,
+            adapter: self.context.adapter,
             path: scratch.data(),
             tablespaces: self.tablespaces(scratch)?,
             until: RecoveryTarget::Latest,
             archiving: Archiving::Off,
             recovery: None,
             home: Some(scratch.home()),
-            progress: self.around.progress,
+            progress: self.context.progress,
         };
         match directory.run() {
             Ok(planted) => {
@@ -100,7 +100,7 @@ impl RestoreTest<'_> {
     /// Returns each tablespace with its directory in the scratch directory. The original directory may
     /// be in use by another cluster.
     pub(super) fn tablespaces(&self, scratch: &Scratch) -> Result<Vec<(PathBuf, PathBuf)>, Error> {
-        let places = self.around.adapter.tablespaces(self.subject).map_err(Error::of_tool)?;
+        let places = self.context.adapter.tablespaces(self.subject).map_err(Error::of_tool)?;
         let to = |(n, place)| (place, scratch.space(n));
         Ok(places.into_iter().enumerate().map(to).collect())
     }

@@ -11,13 +11,13 @@ use super::cluster::{Binaries, Cluster};
 use super::run::seconds;
 use super::scratch::Scratch;
 use super::verdict::Findings;
-use super::{Error, Request, Surroundings, words};
+use super::{Error, VerifyContext, VerifyRequest, excerpt};
 use crate::domain::{Backup, Timestamp};
 use crate::ledger::Entry;
 use crate::pg::{self, quote_ident};
 use crate::process::{self, crash_point};
-use crate::recovery::{Limit, Origin, template};
-use crate::tools::adapter::{Step, Subject, Target};
+use crate::recovery::{DataOrigin, Limit, template};
+use crate::tools::adapter::{BackupRef, RestoreStep, Target};
 use crate::tools::{
     self, Format, GLOBALS, Kind, Statement, load_directory, load_script, load_stream, major_of,
 };
@@ -31,26 +31,26 @@ const RESTORED: &str = "pggit_restored";
 
 /// One restore test.
 pub(super) struct RestoreTest<'a> {
-    pub(super) around: &'a Surroundings<'a>,
-    pub(super) request: &'a Request,
+    pub(super) context: &'a VerifyContext<'a>,
+    pub(super) request: &'a VerifyRequest,
     pub(super) entry: &'a Entry,
-    pub(super) subject: &'a Subject<'a>,
+    pub(super) subject: &'a BackupRef<'a>,
 }
 
 impl RestoreTest<'_> {
     pub(super) fn run(&self, findings: &mut Findings) -> Result<(), Error> {
         let limit = Limit::new(self.request.timeout);
-        let binaries = Binaries::find(&self.around.programs, self.major()?)?;
+        let binaries = Binaries::find(&self.context.programs, self.major()?)?;
         let is_dump = self.is_dump()?;
-        let scratch = Scratch::make(&self.around.scratch)?;
+        let scratch = Scratch::make(&self.context.scratch)?;
         findings.note("server_version", binaries.version().text.clone());
         self.note_age(findings);
         let begun = Instant::now();
         let cluster = if is_dump {
             self.has_room(&scratch)?;
-            self.around.progress.stage("starting a scratch cluster", None);
+            self.context.progress.stage("starting a scratch cluster", None);
             Cluster::initdb(&scratch, &binaries, &limit)?;
-            Cluster::start(&scratch, &binaries, Origin::Initdb, limit)?
+            Cluster::start(&scratch, &binaries, DataOrigin::Initdb, limit)?
         } else {
             match self.recovered(&scratch, &binaries, limit, findings)? {
                 Some(cluster) => cluster,
@@ -74,7 +74,7 @@ impl RestoreTest<'_> {
         if cluster.has_crashed() {
             findings.fatal("the scratch cluster crashed");
         }
-        findings.note("log_tail", words::log_tail(&cluster.stop()));
+        findings.note("log_tail", excerpt::log_tail(&cluster.stop()));
         Ok(())
     }
 
@@ -109,7 +109,7 @@ impl RestoreTest<'_> {
         let needed = size.or(backup.size_bytes).unwrap_or_default().saturating_add(CLUSTER_BYTES);
         let free = scratch.free_bytes()?;
         if free < needed {
-            return Err(Error::NoRoom { path: self.around.scratch.directory.clone(), needed, free });
+            return Err(Error::NoRoom { path: self.context.scratch.directory.clone(), needed, free });
         }
         Ok(())
     }
@@ -120,7 +120,7 @@ impl RestoreTest<'_> {
         let of: Option<Timestamp> = backup.started_at.or(backup.completed_at);
         if let Some(of) = of {
             findings.note("data_of", of.to_string());
-            findings.note("rpo_s", self.around.clock.now().seconds_since(of));
+            findings.note("rpo_s", self.context.clock.now().seconds_since(of));
         }
     }
 
@@ -141,24 +141,24 @@ impl RestoreTest<'_> {
             no_owner: !roles,
             no_privileges: !roles,
         };
-        self.around.progress.stage("restoring", self.subject.backup.size_bytes);
-        for step in self.around.adapter.restore(self.subject, &target).map_err(Error::of_tool)? {
+        self.context.progress.stage("restoring", self.subject.backup.size_bytes);
+        for step in self.context.adapter.restore(self.subject, &target).map_err(Error::of_tool)? {
             let loaded = match step {
-                Step::Load { artifact, format, cmd } => {
+                RestoreStep::Load { artifact, format, cmd } => {
                     self.load(scratch, &artifact, format, cmd.deadline(self.request.timeout))
                 }
-                Step::Script { artifact, connection } => self.load_script(&artifact, &connection),
+                RestoreStep::Script { artifact, connection } => self.load_script(&artifact, &connection),
                 _ => {
-                    let reason = format!("a step of {} is not understood", self.around.adapter.name());
+                    let reason = format!("a step of {} is not understood", self.context.adapter.name());
                     return Err(Error::Unsuitable { reason });
                 }
             };
             if let Err(error) = loaded {
                 // The restore may succeed in a cluster that has the roles.
                 if let (false, tools::Error::Failed { stderr, .. }) = (roles, &error)
-                    && words::lacks_role(stderr)
+                    && excerpt::lacks_role(stderr)
                 {
-                    let reason = format!("roles are not in the backup: {}", words::complaint(stderr));
+                    let reason = format!("roles are not in the backup: {}", excerpt::first_error(stderr));
                     return Err(Error::Unsuitable { reason });
                 }
                 if complaint_of(&error).is_some_and(|complaint| complaint.contains("type money"))
@@ -195,7 +195,7 @@ impl RestoreTest<'_> {
         format: Format,
         cmd: process::Cmd,
     ) -> Result<(), tools::Error> {
-        let (source, progress) = (self.subject.source()?, self.around.progress);
+        let (source, progress) = (self.subject.source()?, self.context.progress);
         if format != Format::Directory {
             let mut input = source.open(artifact).map_err(tools::Error::Place)?;
             return load_stream(scratch.as_user(cmd), format, &mut input, progress).map(drop);
@@ -208,7 +208,7 @@ impl RestoreTest<'_> {
     fn load_script(&self, artifact: &str, connection: &tools::Connection) -> Result<(), tools::Error> {
         let mut input = self.subject.source()?.open(artifact).map_err(tools::Error::Place)?;
         let limit = Some(self.request.timeout);
-        load_script(connection, artifact, &mut input, limit, self.around.progress).map(drop)
+        load_script(connection, artifact, &mut input, limit, self.context.progress).map(drop)
     }
 
     /// Writes the files of a dump in directory format into the directory `into`.
@@ -248,14 +248,14 @@ impl RestoreTest<'_> {
             Error::Tools(tools::Error::Statement { ref script, line, ref refusal, .. })
                 if !matches!(error_kind, Kind::DiskFull | Kind::Busy | Kind::ServerUnreachable) =>
             {
-                let complaint = words::short(&refusal.message);
-                if words::is_of_machine(&complaint) {
+                let complaint = excerpt::short(&refusal.message);
+                if excerpt::is_of_machine(&complaint) {
                     return Err(Error::Unsuitable { reason: complaint });
                 }
                 findings.fatal(format!("it cannot be restored: {script}:{line}: ERROR: {complaint}"));
             }
             Error::Tools(tools::Error::Failed { kind, program, status, stderr }) => {
-                let complaint = words::complaint(&stderr);
+                let complaint = excerpt::first_error(&stderr);
                 match kind {
                     Kind::DiskFull | Kind::Busy | Kind::ServerUnreachable => {
                         return Err(Error::Tools(tools::Error::Failed {
@@ -265,7 +265,7 @@ impl RestoreTest<'_> {
                             stderr: complaint,
                         }));
                     }
-                    _ if words::is_of_machine(&complaint) => {
+                    _ if excerpt::is_of_machine(&complaint) => {
                         return Err(Error::Unsuitable { reason: complaint });
                     }
                     _ => findings.fatal(format!("it cannot be restored: {complaint}")),
@@ -287,7 +287,7 @@ impl RestoreTest<'_> {
         }
         match client.create_database(&dbname, &template(&postgres)) {
             Ok(()) => Ok(dbname),
-            Err(pg::Error::Query { message, .. }) if words::is_of_machine(&message) => {
+            Err(pg::Error::Query { message, .. }) if excerpt::is_of_machine(&message) => {
                 Err(Error::Unsuitable { reason: message })
             }
             Err(error) => Err(cluster.trouble(error.into())),
@@ -325,7 +325,7 @@ impl RestoreTest<'_> {
                 match statement.text().map(|sql| client.execute(sql)) {
                     Some(Ok(())) => done += 1,
                     Some(Err(error)) if is_expected(&error, role.as_deref()) => {}
-                    Some(Err(error)) => refused.push(words::short(&error.to_string())),
+                    Some(Err(error)) => refused.push(excerpt::short(&error.to_string())),
                     None => refused.push("a statement that is not UTF-8".to_owned()),
                 }
                 cluster.check()?;
@@ -340,7 +340,7 @@ impl RestoreTest<'_> {
             }
             return Ok(true);
         }
-        let schema = self.around.ledger.schema(self.entry)?;
+        let schema = self.context.ledger.schema(self.entry)?;
         let Some(schema) = schema else {
             findings.warning("roles are not in the backup: restored without owners and grants");
             return Ok(false);

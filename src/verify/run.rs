@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::restore_test::RestoreTest;
 use super::verdict::Findings;
 use super::{Error, scratch};
-use crate::artifacts::HeldSource;
+use crate::artifacts::StoreSource;
 use crate::clock::Clock;
 use crate::domain::{
     Backup, BackupId, BackupType, ChainError, DumpFormat, Event, EventId, Status, Timestamp, Verification,
@@ -17,12 +17,12 @@ use crate::ledger::{self, Entry, Ledger};
 use crate::process::{crash_point, interrupt};
 use crate::progress::Progress;
 use crate::store::{Access, StoredBackup};
-use crate::tools::adapter::{Depth, Source, Subject};
+use crate::tools::adapter::{BackupRef, Depth, Source};
 use crate::tools::{Adapter, Programs};
 
 /// The backup to verify and the options of the verification.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub struct VerifyRequest {
     /// The backup.
     pub backup: BackupId,
     /// The kind of the verification.
@@ -40,7 +40,7 @@ pub struct Request {
 }
 
 /// The environment of a verification.
-pub struct Surroundings<'a> {
+pub struct VerifyContext<'a> {
     /// The ledger that records the verdict.
     pub ledger: Ledger<'a>,
     /// The clock.
@@ -59,7 +59,7 @@ pub struct Surroundings<'a> {
 
 /// A verdict that is recorded in the ledger.
 #[derive(Debug, Clone)]
-pub struct Verdict {
+pub struct Verified {
     /// The record, including the verdict.
     pub entry: Entry,
     /// The verdict and its evidence.
@@ -68,7 +68,7 @@ pub struct Verdict {
     pub reused: bool,
 }
 
-impl Verdict {
+impl Verified {
     /// Returns the findings behind a verdict `failed`.
     pub fn reasons(&self) -> Vec<&str> {
         let reasons = self.verification.details.as_map().get("reasons").and_then(Value::as_array);
@@ -82,23 +82,23 @@ impl Verdict {
 /// # Errors
 /// Fails if the backup is not completed, if the verification reaches no verdict, or if the ledger
 /// cannot record it.
-pub fn run(around: &Surroundings<'_>, request: &Request) -> Result<Verdict, Error> {
-    let entry = around.ledger.by_id(request.backup)?;
+pub fn run(context: &VerifyContext<'_>, request: &VerifyRequest) -> Result<Verified, Error> {
+    let entry = context.ledger.by_id(request.backup)?;
     let backup = &entry.backup;
     if !matches!(backup.status, Status::Completed | Status::Expired) {
         let reason = format!("it is {}", backup.status.as_str().replace('_', " "));
         return Err(Error::NotVerifiable { backup: backup.id, reason });
     }
-    if let Some(known) = reusable(backup, request, around.clock.now()) {
+    if let Some(known) = reusable(backup, request, context.clock.now()) {
         let verification = known.clone();
-        return Ok(Verdict { entry, verification, reused: true });
+        return Ok(Verified { entry, verification, reused: true });
     }
-    let (begun, begun_at) = (Instant::now(), around.clock.now());
+    let (begun, begun_at) = (Instant::now(), context.clock.now());
     let mut findings = Findings::default();
-    match chain(&around.ledger, backup)? {
-        Ok(chain) => verify(around, request, &entry, &chain, &mut findings)?,
+    match chain(&context.ledger, backup)? {
+        Ok(chain) => verify(context, request, &entry, &chain, &mut findings)?,
         Err(missing) if request.kind == VerificationKind::Checksum => {
-            verify(around, request, &entry, &[], &mut findings)?;
+            verify(context, request, &entry, &[], &mut findings)?;
             findings.warning(missing);
         }
         Err(missing) => findings.fatal(missing),
@@ -110,10 +110,10 @@ pub fn run(around: &Surroundings<'_>, request: &Request) -> Result<Verdict, Erro
     findings.note("duration_s", seconds(begun.elapsed()));
     findings.note("pggit_version", env!("CARGO_PKG_VERSION"));
     crash_point("verify.judged");
-    let event = around.ledger.next_event(&entry.record, findings.event(request.kind).into())?;
-    let entry = append(&around.ledger, &event)?;
+    let event = context.ledger.next_event(&entry.record, findings.event(request.kind).into())?;
+    let entry = append(&context.ledger, &event)?;
     let verification = recorded(&entry, event.id)?;
-    Ok(Verdict { entry, verification, reused: false })
+    Ok(Verified { entry, verification, reused: false })
 }
 
 /// Appends the event. The ledger retries if another process updated the record at the same time.
@@ -130,7 +130,7 @@ fn recorded(entry: &Entry, id: EventId) -> Result<Verification, Error> {
 }
 
 /// Returns the latest verification of the requested kind if it is not older than `window`.
-fn reusable<'b>(backup: &'b Backup, request: &Request, now: Timestamp) -> Option<&'b Verification> {
+fn reusable<'b>(backup: &'b Backup, request: &VerifyRequest, now: Timestamp) -> Option<&'b Verification> {
     let window_s = i64::try_from(request.window?.as_secs()).unwrap_or(i64::MAX);
     let last = backup.last_verification(request.kind)?;
     (0..=window_s).contains(&now.seconds_since(last.at)).then_some(last)
@@ -184,15 +184,15 @@ fn chain(ledger: &Ledger<'_>, backup: &Backup) -> Result<Result<Vec<Backup>, Str
 }
 
 fn verify(
-    around: &Surroundings<'_>,
-    request: &Request,
+    context: &VerifyContext<'_>,
+    request: &VerifyRequest,
     entry: &Entry,
     chain: &[Backup],
     findings: &mut Findings,
 ) -> Result<(), Error> {
     let mut sources = Vec::new();
     for backup in chain.iter().chain([&entry.backup]) {
-        match source(around, backup) {
+        match source(context, backup) {
             Ok(source) => sources.push(source),
             Err(Error::Store(error)) if error.is_damage() => {
                 findings.fatal(format!("the bytes of backup {}: {error}", backup.id));
@@ -202,18 +202,21 @@ fn verify(
         }
     }
     let of = |at: usize| sources[at].as_ref().map(|source| source as &dyn Source);
-    let members: Vec<Subject<'_>> =
-        chain.iter().enumerate().map(|(at, backup)| Subject { backup, chain: &[], source: of(at) }).collect();
-    let subject = Subject { backup: &entry.backup, chain: &members, source: of(chain.len()) };
-    let check = |subject: &Subject<'_>, depth| {
-        around.adapter.check(subject, depth, around.progress).map_err(Error::of_tool)
+    let members: Vec<BackupRef<'_>> = chain
+        .iter()
+        .enumerate()
+        .map(|(at, backup)| BackupRef { backup, chain: &[], source: of(at) })
+        .collect();
+    let subject = BackupRef { backup: &entry.backup, chain: &members, source: of(chain.len()) };
+    let check = |subject: &BackupRef<'_>, depth| {
+        context.adapter.check(subject, depth, context.progress).map_err(Error::of_tool)
     };
     match request.kind {
         VerificationKind::Checksum => findings.take(check(&subject, Depth::Checksum)?, None),
         VerificationKind::IntegrityCheck => {
             for (at, member) in members.iter().enumerate() {
                 let whose = format!("backup {}, which it needs", member.backup.id);
-                let member = Subject { chain: &members[..at], ..*member };
+                let member = BackupRef { chain: &members[..at], ..*member };
                 findings.take(check(&member, Depth::Integrity)?, Some(&whose));
             }
             findings.note("chain", chain.len());
@@ -232,7 +235,7 @@ fn verify(
                 }
             }
             if !findings.is_fatal() {
-                let test = RestoreTest { around, request, entry, subject: &subject };
+                let test = RestoreTest { context, request, entry, subject: &subject };
                 test.run(findings).map_err(|error| error.in_time(request.timeout))?;
             }
         }
@@ -241,13 +244,13 @@ fn verify(
 }
 
 /// Returns the bytes of the backup, or `None` if the tool keeps them in a repository of its own.
-fn source(around: &Surroundings<'_>, backup: &Backup) -> Result<Option<HeldSource>, Error> {
-    if around.adapter.has_repository() {
+fn source(context: &VerifyContext<'_>, backup: &Backup) -> Result<Option<StoreSource>, Error> {
+    if context.adapter.has_repository() {
         return Ok(None);
     }
     if backup.location.is_none() {
         let reason = "its record does not say where it is".to_owned();
         return Err(Error::NotVerifiable { backup: backup.id, reason });
     }
-    Ok(Some(HeldSource(StoredBackup::open(backup, &around.access)?)))
+    Ok(Some(StoreSource(StoredBackup::open(backup, &context.access)?)))
 }

@@ -13,10 +13,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Error;
-use crate::process::{Cmd, Kept, OsUser, OwnedDir, Pinned, Strays, crash_point};
-use crate::recovery::{Ground, Home, server_user, sweep_grounds};
+use crate::process::{ChownError, Cmd, OsUser, OwnedDir, Pinned, Strays, crash_point};
+use crate::recovery::{Home, ServerEnv, remove_stale, server_user};
 
-const PREFIX: &str = Ground::FOR_TESTS;
+const PREFIX: &str = ServerEnv::FOR_TESTS;
 
 /// The location and the user of scratch clusters.
 #[derive(Debug, Clone)]
@@ -38,7 +38,7 @@ pub(super) struct Scratch {
     home: Home,
     user: Option<OsUser>,
     /// The command prefix of the programs that run in the directory.
-    prefix: Vec<PathBuf>,
+    wrapper: Vec<PathBuf>,
     /// Finds processes that the scratch cluster has left running.
     strays: Strays,
     /// The user who owns the contents of `home`, if it is not the current user.
@@ -69,15 +69,16 @@ impl Scratch {
         sweep(&base);
         let name = format!("{PREFIX}{}", &uuid::Uuid::new_v4().simple().to_string()[..12]);
         let root = base.join(&name);
-        if !Ground::is_short_enough(&root.join("home")) {
+        if !ServerEnv::is_short_enough(&root.join("home")) {
             return Err(Error::TooLong { path: base });
         }
-        let strays = Ground::strays(&root, user.as_ref());
+        let strays = ServerEnv::strays(&root, user.as_ref());
         let dir = Pinned::reach(&base).and_then(|above| OwnedDir::make(&above, name.as_ref()));
         let filled = dir.and_then(|dir| Ok((Self::fill(dir.held(), user.as_ref())?, dir)));
         let (home, dir) = filled.map_err(|source| failed("make", &root, source))?;
         let home = Home { held: home, owner: user.as_ref().map(|user| (user.uid, user.gid)) };
-        let scratch = Self { dir, home, user, prefix: Ground::prefix(true), strays, borrower: None.into() };
+        let scratch =
+            Self { dir, home, user, wrapper: ServerEnv::wrapper(true), strays, borrower: None.into() };
         crash_point("verify.scratch-made");
         Ok(scratch)
     }
@@ -86,7 +87,7 @@ impl Scratch {
         held.set_mode(0o711)?;
         let home = held.make("home".as_ref())?;
         user.map_or(Ok(()), |user| home.give((user.uid, user.gid)))?;
-        Ground::write_files(&held.path())?;
+        ServerEnv::write_files(&held.path())?;
         Ok(home)
     }
 
@@ -117,13 +118,13 @@ impl Scratch {
     }
 
     /// Returns the directories, the user and the command prefix of the server.
-    pub(super) fn ground(&self) -> Ground {
-        Ground {
+    pub(super) fn server_env(&self) -> ServerEnv {
+        ServerEnv {
             data: self.data(),
             home: self.home.held.real().to_owned(),
             files: self.held().real().to_owned(),
             user: self.user.clone(),
-            prefix: self.prefix.clone(),
+            wrapper: self.wrapper.clone(),
         }
     }
 
@@ -159,20 +160,20 @@ impl Scratch {
         let us = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
         let given = home.hand_over(self.borrower.get(), self.home.owner.unwrap_or(us), &leads_out);
         given.map_err(|kept| match kept {
-            Kept::Io(source) => io(source),
-            Kept::Odd(path, why) => Refused::Leads(path.display().to_string(), why),
+            ChownError::Io(source) => io(source),
+            ChownError::Odd(path, why) => Refused::Leads(path.display().to_string(), why),
         })
     }
 
     /// Returns a command that runs `program` as the user of the server. It has a lower CPU priority,
     /// and it is killed when this process exits.
     pub(super) fn cmd(&self, program: &Path) -> Cmd {
-        self.ground().cmd(program)
+        self.server_env().cmd(program)
     }
 
     /// Returns `cmd` with the user of the server.
     pub(super) fn as_user(&self, cmd: Cmd) -> Cmd {
-        self.ground().as_user(cmd)
+        self.server_env().as_user(cmd)
     }
 
     /// Returns the free disk space in bytes.
@@ -200,7 +201,7 @@ fn failed(action: &'static str, path: &Path, source: io::Error) -> Error {
 
 /// Stops and removes the scratch clusters in `base` that dead processes left over.
 pub(super) fn sweep(base: &Path) -> Vec<PathBuf> {
-    sweep_grounds(base, PREFIX, "home/data")
+    remove_stale(base, PREFIX, "home/data")
 }
 
 #[cfg(test)]

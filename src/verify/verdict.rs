@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::domain::{Metadata, VerificationKind, VerificationStatus, VerifiedEvent};
-use crate::tools::adapter::{Finding, Report};
+use crate::tools::adapter::{IntegrityFinding, Report};
 
 /// The maximum number of reasons in a record.
 const REASONS_MAX: usize = 50;
@@ -11,17 +11,17 @@ const REASONS_MAX: usize = 50;
 /// The findings until now, and the evidence.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
-    findings: Vec<Finding>,
+    findings: Vec<IntegrityFinding>,
     evidence: Vec<(String, Value)>,
 }
 
 impl Findings {
     pub(super) fn fatal(&mut self, message: impl Into<String>) {
-        self.findings.push(Finding::fatal(message));
+        self.findings.push(IntegrityFinding::fatal(message));
     }
 
     pub(super) fn warning(&mut self, message: impl Into<String>) {
-        self.findings.push(Finding::warning(message));
+        self.findings.push(IntegrityFinding::warning(message));
     }
 
     pub(super) fn note(&mut self, fact: &str, value: impl Into<Value>) {
@@ -30,8 +30,8 @@ impl Findings {
 
     /// Adds the findings of an adapter; `whose` is put before each message.
     pub(super) fn take(&mut self, report: Report, whose: Option<&str>) {
-        let said = |finding: Finding| match whose {
-            Some(whose) => Finding { message: format!("{whose}: {}", finding.message), ..finding },
+        let said = |finding: IntegrityFinding| match whose {
+            Some(whose) => IntegrityFinding { message: format!("{whose}: {}", finding.message), ..finding },
             None => finding,
         };
         self.findings.extend(report.findings.into_iter().map(said));

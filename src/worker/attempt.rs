@@ -10,8 +10,8 @@ use tracing::{debug, warn};
 use super::events::Event;
 use super::run::Shared;
 use super::runner::{Answer, Finished};
-use crate::domain::{Ending, Failure, Job, JobState, Line};
-use crate::process::{Signaller, crash_point};
+use crate::domain::{AttemptEnd, Failure, Job, JobState, Line};
+use crate::process::{PidFd, crash_point};
 use crate::queue::{self, Claim, HeartbeatReply};
 
 /// The time that a process has to exit after each of: the first SIGTERM, the second SIGTERM, which
@@ -56,19 +56,23 @@ pub(super) async fn attempt(shared: Arc<Shared>, claim: Claim) -> bool {
     }
 }
 
-fn ending(shared: &Shared, job: &Job, stop: Option<Stop>, finished: &Finished, took: Duration) -> Ending {
+fn ending(shared: &Shared, job: &Job, stop: Option<Stop>, finished: &Finished, took: Duration) -> AttemptEnd {
     let output = finished.output.clone();
     match (&finished.answer, stop) {
         // The job was completed before the attempt could be stopped.
-        (Answer::Completed { .. }, _) => Ending::Completed { output, tell: shared.notifies_success(job) },
-        (_, Some(Stop::Cancelled)) => Ending::Cancelled { output },
-        (_, Some(Stop::WorkerEnds)) => Ending::HandedBack,
+        (Answer::Completed { .. }, _) => AttemptEnd::Completed { output, tell: shared.notifies_success(job) },
+        (_, Some(Stop::Cancelled)) => AttemptEnd::Cancelled { output },
+        (_, Some(Stop::WorkerEnds)) => AttemptEnd::HandedBack,
         (_, Some(Stop::Deadline)) => {
             let message = format!("timed out after {} s", took.as_secs());
-            Ending::Failed { error: Failure { code: Line::lossy("timeout"), message }, retry: true, output }
+            AttemptEnd::Failed {
+                error: Failure { code: Line::lossy("timeout"), message },
+                retry: true,
+                output,
+            }
         }
         (Answer::Failed { error, retry }, _) => {
-            Ending::Failed { error: error.clone(), retry: *retry, output }
+            AttemptEnd::Failed { error: error.clone(), retry: *retry, output }
         }
     }
 }
@@ -113,14 +117,14 @@ async fn work(shared: &Arc<Shared>, claim: &Claim) -> (Option<Stop>, Finished) {
 /// Sends SIGTERM to the process, then SIGTERM again, on which it kills its tools, then SIGKILL.
 /// Heartbeats are sent until it exits, unless the lease is lost.
 async fn end(
-    signaller: &Signaller,
+    signaller: &PidFd,
     mut is_done: oneshot::Receiver<Finished>,
     stop: Stop,
     shared: &Arc<Shared>,
     claim: &Claim,
 ) -> Option<Finished> {
     let mut beat = interval(shared.settings.lease / 3);
-    let steps: [fn(&Signaller); 3] = [Signaller::terminate, Signaller::terminate, Signaller::kill];
+    let steps: [fn(&PidFd); 3] = [PidFd::terminate, PidFd::terminate, PidFd::kill];
     for step in steps {
         step(signaller);
         let patience = sleep(PATIENCE);
@@ -193,7 +197,7 @@ async fn shutdown_requested(shutdown: &mut watch::Receiver<bool>) {
 
 /// Records the end of the attempt in the queue, and retries until that succeeds. Returns `None` if
 /// the lease was lost.
-async fn record_end(shared: &Arc<Shared>, claim: &Claim, ending: Ending) -> Option<Job> {
+async fn record_end(shared: &Arc<Shared>, claim: &Claim, ending: AttemptEnd) -> Option<Job> {
     const LONGEST: Duration = Duration::from_secs(10);
     let mut wait = Duration::from_millis(100);
     loop {

@@ -4,11 +4,11 @@ use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::time::{Duration, Instant};
 
 use super::events::Measured;
-use crate::backup::{self, Asked, Request};
+use crate::backup::{self, BackupRequest, CommitSpec};
 use crate::domain::{BackupWork, Job, VerificationKind, VerificationStatus, VerifyWork, Work};
 use crate::process::{Liveness, crash_point, interrupt, is_alive};
 use crate::progress::Progress;
-use crate::verify::{self, Verdict};
+use crate::verify::{self, Verified};
 use crate::workspace::{self, Workspace};
 use crate::{config, ledger};
 
@@ -147,12 +147,12 @@ fn make(
         database.tool.value = name.parse().map_err(|()| Error::UnknownTool { name: name.to_owned() })?;
     }
     let asked = match (&work.commit, &work.branch) {
-        (Some(commit), _) if work.yields => Asked::Unmarked(commit.to_string()),
-        (Some(commit), _) => Asked::Revision(commit.to_string()),
-        (None, Some(branch)) => Asked::Branch(branch.to_string()),
-        (None, None) => Asked::Nothing,
+        (Some(commit), _) if work.prefer_mark => CommitSpec::Unmarked(commit.to_string()),
+        (Some(commit), _) => CommitSpec::Revision(commit.to_string()),
+        (None, Some(branch)) => CommitSpec::Branch(branch.to_string()),
+        (None, None) => CommitSpec::Nothing,
     };
-    let mut request = Request {
+    let mut request = BackupRequest {
         id: Some(work.backup),
         kind: work.backup_type.unwrap_or(database.backup_type.value),
         database,
@@ -184,7 +184,7 @@ fn verify(
     Err(Error::VerificationFailed { kind: work.kind, reasons: reasons(&verdict) })
 }
 
-fn reasons(verdict: &Verdict) -> Vec<String> {
+fn reasons(verdict: &Verified) -> Vec<String> {
     verdict.reasons().into_iter().map(str::to_owned).collect()
 }
 

@@ -31,7 +31,7 @@ const FIRST_LOOK: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_secs(60);
 
 /// A request to the thread.
-enum Request {
+enum SenderTask {
     Message(Box<Message>),
     /// A job that has ended, and the size of the backup in bytes, if known. The thread finds out if
     /// it is the first success after failures.
@@ -40,7 +40,7 @@ enum Request {
 
 /// Passes notifications to the thread that sends them.
 pub(super) struct NotificationSender {
-    sender: Mutex<Option<Sender<Request>>>,
+    sender: Mutex<Option<Sender<SenderTask>>>,
     done: Mutex<Receiver<()>>,
     queue: Arc<dyn Queue>,
     me: Option<Owner>,
@@ -67,17 +67,17 @@ impl NotificationSender {
     pub(super) fn send_pending(&self) -> Result<(), queue::Error> {
         for job in self.queue.claim_notifications(self.me.as_ref())? {
             info!(job = %job.id, database = %job.work.database(), "resending pending notification");
-            self.submit(Request::Job(Box::new(job), None));
+            self.submit(SenderTask::Job(Box::new(job), None));
         }
         Ok(())
     }
 
     /// Sends a message in the background.
     pub(super) fn send(&self, message: Message) {
-        self.submit(Request::Message(Box::new(message)));
+        self.submit(SenderTask::Message(Box::new(message)));
     }
 
-    fn submit(&self, request: Request) {
+    fn submit(&self, request: SenderTask) {
         if let Some(sender) = self.sender.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
             let _ = sender.send(request);
         }
@@ -98,9 +98,9 @@ impl Listener for NotificationSender {
         match event {
             // Without a pending notification, no receiver is configured for it.
             Event::Succeeded { job, measured, .. } if job.untold.is_some() => {
-                self.submit(Request::Job(job.clone(), measured.size_bytes));
+                self.submit(SenderTask::Job(job.clone(), measured.size_bytes));
             }
-            Event::FailedForGood { job, .. } => self.submit(Request::Job(job.clone(), None)),
+            Event::FailedForGood { job, .. } => self.submit(SenderTask::Job(job.clone(), None)),
             _ => {}
         }
     }
@@ -169,15 +169,15 @@ fn about(job: &Job) -> Message {
 }
 
 /// Sends notifications until the channel is closed.
-fn work(workspaces: &Factory, queue: &dyn Queue, receiver: &Receiver<Request>) -> Result<(), String> {
+fn work(workspaces: &Factory, queue: &dyn Queue, receiver: &Receiver<SenderTask>) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
     let notifier = notify::Notifier::new(DeliveryPolicy::default(), crate::process::host());
     let notifier = notifier.map_err(|error| error.to_string())?;
     while let Ok(request) = receiver.recv() {
         let (message, job) = match request {
-            Request::Message(message) => (*message, None),
-            Request::Job(job, size) => (of_job(workspaces, queue, &job, size), Some(job)),
+            SenderTask::Message(message) => (*message, None),
+            SenderTask::Job(job, size) => (of_job(workspaces, queue, &job, size), Some(job)),
         };
         match receivers(workspaces, &message.database) {
             Ok(to) => {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::events::Measured;
 use crate::domain::{Failure, Job, Line};
-use crate::process::{Cmd, Error, Signaller, Status, Stdin};
+use crate::process::{Cmd, Error, PidFd, Status, Stdin};
 
 /// The maximum size of the result of an attempt, in bytes.
 const ANSWER_BYTES: u64 = 1 << 20;
@@ -50,7 +50,7 @@ pub struct Finished {
 /// Runs jobs.
 pub trait Runner: Send + Sync {
     /// Runs a job. `started` receives the handle for stopping it.
-    fn run(&self, job: &Job, started: &mut dyn FnMut(Signaller)) -> Finished;
+    fn run(&self, job: &Job, started: &mut dyn FnMut(PidFd)) -> Finished;
 }
 
 /// Runs jobs in processes of this program.
@@ -63,7 +63,7 @@ pub struct Processes {
 }
 
 impl Runner for Processes {
-    fn run(&self, job: &Job, started: &mut dyn FnMut(Signaller)) -> Finished {
+    fn run(&self, job: &Job, started: &mut dyn FnMut(PidFd)) -> Finished {
         let mut request = serde_json::to_vec(job).expect("a job has string keys");
         request.push(b'\n');
         let command = Cmd::new(&self.program).args(self.arguments.clone()).inherit_env();

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Error, Workspace, places, store};
 use crate::domain::{Annotated, Backup, BackupId, Body, Deleted, Expired, Line, Metadata, Status};
-use crate::ledger::{Change, Damage, Entry, Error as LedgerError};
+use crate::ledger::{Damage, Entry, Error as LedgerError, RecordChange};
 use crate::process::crash_point;
 use crate::progress::Progress;
 use crate::store::{
@@ -180,7 +180,7 @@ impl ArtifactRecords {
                     Status::Expired => vec![deleted],
                     Status::InProgress | Status::Failed | Status::Deleted => Vec::new(),
                 };
-                Ok(Change { bodies, schema: None })
+                Ok(RecordChange { bodies, schema: None })
             })?;
         }
         Ok(())
@@ -328,7 +328,7 @@ fn set_copies(
     workspace.ledger()?.append_at(&entry.backup.commit, entry.backup.id, |entry| {
         let mut after = copies(&entry.backup);
         if !change(&mut after) || entry.backup.status == Status::Deleted {
-            return Ok(Change::default());
+            return Ok(RecordChange::default());
         }
         let list = match after.is_empty() {
             true => Value::Null,

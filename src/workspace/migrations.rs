@@ -4,8 +4,8 @@ use super::Error;
 use crate::config::{DatabaseConfig, Origin};
 use crate::git::{Directory, Oid, Repository};
 use crate::migrations::{
-    Ambiguous, Applied, CatalogueTable, Comparison, Files, MigrationHistory, StateTable, Tool, Wanted,
-    compare, detect,
+    Ambiguous, Applied, CatalogueTable, Comparison, Files, MigrationHistory, MigrationSettings, StateTable,
+    Tool, compare, detect,
 };
 use crate::pg::{Client, Table};
 
@@ -41,7 +41,7 @@ impl<'a> CommitFiles<'a> {
         tool: Option<Tool>,
     ) -> Result<Option<MigrationHistory>, Error> {
         let files: Files = self.files.iter().map(|(path, entry)| (path.clone(), entry.kind())).collect();
-        let wanted = Wanted { tool, directories: self.directories(database) };
+        let wanted = MigrationSettings { tool, directories: self.directories(database) };
         let read = |path: &str| self.read(path);
         let layout = detect(&files, &wanted, &read).map_err(|ambiguous: Ambiguous| {
             Error::AmbiguousMigrations { commit: self.commit.to_commit(), ambiguous }

@@ -257,7 +257,7 @@ impl fmt::Display for Gone {
 
 /// The availability of the bytes of all backups, determined without a look at each of them.
 #[derive(Debug, Default)]
-pub struct Standing {
+pub struct DataAvailability {
     /// The backups whose store or directory does not exist.
     pub missing: BTreeSet<BackupId>,
     /// The stores and directories that do not exist.
@@ -267,12 +267,12 @@ pub struct Standing {
 }
 
 /// Looks once at each place that records name. Fails if the ledger or the configuration cannot be read.
-pub fn standing(workspace: &Workspace, overview: &Overview) -> Result<Standing, Error> {
+pub fn data_availability(workspace: &Workspace, overview: &Overview) -> Result<DataAvailability, Error> {
     let mut homes: BTreeMap<(&str, Option<&str>), Vec<Row<'_>>> = BTreeMap::new();
     for row in overview.rows().filter(|row| is_kept(row) && row.status() == Status::Completed) {
         homes.entry((row.location_parent(), row.store_id())).or_default().push(row);
     }
-    let (mut standing, mut roots) = (Standing::default(), None);
+    let (mut standing, mut roots) = (DataAvailability::default(), None);
     for ((home, store_id), rows) in homes {
         let roots = match &roots {
             Some(roots) => roots,

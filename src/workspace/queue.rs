@@ -28,7 +28,7 @@ pub fn postgres(workspace: &Workspace) -> Result<Option<ConnInfo>, Error> {
 
 /// A backup that a worker shall make.
 #[derive(Debug, Default)]
-pub struct Wish {
+pub struct JobOptions {
     /// The schema commit, if the request names one.
     pub commit: Option<CommitId>,
     /// The branch that requested the backup.
@@ -36,7 +36,7 @@ pub struct Wish {
     /// True if the commit recorded in the database is ignored.
     pub force: bool,
     /// True if the commit recorded in the database takes precedence over `commit`.
-    pub yields: bool,
+    pub prefer_mark: bool,
     /// The type of the backup; `None` for the configured one.
     pub backup_type: Option<BackupType>,
     /// The tool; `None` for the configured one.
@@ -52,15 +52,16 @@ pub struct Wish {
 }
 
 /// Returns the job of a backup. Fails if the configuration or the repository cannot be read.
-pub fn backup_job(workspace: &Workspace, database: &DatabaseName, wish: Wish) -> Result<NewJob, Error> {
-    let Wish { commit, branch, force, yields, backup_type, tool, name, tags, priority, key } = wish;
+pub fn backup_job(workspace: &Workspace, database: &DatabaseName, wish: JobOptions) -> Result<NewJob, Error> {
+    let JobOptions { commit, branch, force, prefer_mark, backup_type, tool, name, tags, priority, key } =
+        wish;
     let work = BackupWork {
         backup: BackupId::new(workspace.now()),
         database: database.clone(),
         commit,
         branch,
         force,
-        yields,
+        prefer_mark,
         backup_type,
         tool,
         name,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use super::{Error, Workspace};
-use crate::config::{self, Reach};
+use crate::config::{self, KeyScope};
 use crate::git::config::{ConfigFile, ConfigWriter, Scope};
 use crate::git::setup::{self, LedgerRefs, UnsafeRefspec};
 use crate::ledger::{NOTES_REF, REFS_PREFIX};
@@ -22,7 +22,7 @@ pub const NAMES: LedgerRefs<'static> =
 pub fn keep_records_in(directory: &Path, workspace: &Workspace) -> Result<(), Error> {
     const KEY: &str = "pggit.repository";
     let schema = workspace.repository()?;
-    let key = config::find(Reach::Global, "repository").expect("it is a key");
+    let key = config::find(KeyScope::Global, "repository").expect("it is a key");
     workspace.config()?.check(key, "", directory.as_os_str())?;
     if directory.as_os_str().is_empty() {
         return Err(Error::NoDirectory);

@@ -3,14 +3,14 @@
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 
-use pggit::config::{KEYS, Reach};
+use pggit::config::{KEYS, KeyScope};
 
 use crate::sandbox::{Output, Sandbox};
 
 /// What `config` shows when nothing is set: every key of the whole repository
 /// with its default.
 fn table_of_nothing() -> String {
-    let keys = KEYS.iter().filter(|key| key.reach == Reach::Global);
+    let keys = KEYS.iter().filter(|key| key.reach == KeyScope::Global);
     let rows: Vec<[String; 4]> = keys
         .map(|key| {
             let value = key.default.unwrap_or("-").to_owned();
@@ -136,7 +136,7 @@ fn a_committed_file_cannot_name_hosts_and_includes_nothing() {
     assert!(others.clone().all(|row| matches!(*row.last().unwrap(), "default" | "-")), "{shown}");
     assert_eq!(
         others.count(),
-        pggit::config::KEYS.iter().filter(|it| it.reach == pggit::config::Reach::Database).count() - 1
+        pggit::config::KEYS.iter().filter(|it| it.reach == pggit::config::KeyScope::Database).count() - 1
     );
 }
 

@@ -8,7 +8,7 @@ use pggit::backup::displayed_status;
 use pggit::clock::System;
 use pggit::domain::{BackupId, BackupSelector, Body, Expired, Held, Line, Tagged};
 use pggit::git::Repository;
-use pggit::ledger::{Change, Filter, Ledger, TagFilter};
+use pggit::ledger::{Filter, Ledger, RecordChange, TagFilter};
 use proptest::prelude::*;
 
 use crate::ledger::{Repo, completed, new_backup};
@@ -163,7 +163,7 @@ fn changes_by_anybody_are_seen() {
     let id = register(&repo, 101, false);
     check("loose over packed", 22);
     on(&repo.open(), |ledger| {
-        ledger.append(id, |_| Ok(Change::from(Held { reason: Line::lossy("audit") }))).unwrap()
+        ledger.append(id, |_| Ok(RecordChange::from(Held { reason: Line::lossy("audit") }))).unwrap()
     });
     check("append", 22);
     repo.git(&["gc", "-q", "--prune=now"]);

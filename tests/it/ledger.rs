@@ -10,7 +10,7 @@ use pggit::domain::{
     Tagged, Tool,
 };
 use pggit::git::{self, Repository};
-use pggit::ledger::{Change, Entry, Error, Filter, Ledger, NewBackup};
+use pggit::ledger::{Entry, Error, Filter, Ledger, NewBackup, RecordChange};
 
 /// A repository with an own identity and nothing of the machine's.
 pub struct Repo {
@@ -130,7 +130,7 @@ fn registered(ledger: &Ledger<'_>, name: &str) -> Entry {
 
 fn complete(ledger: &Ledger<'_>, id: BackupId) -> Result<Entry, Error> {
     ledger.append(id, |_| {
-        Ok(Change { bodies: vec![completed()], schema: Some(b"create table a ();\n".to_vec()) })
+        Ok(RecordChange { bodies: vec![completed()], schema: Some(b"create table a ();\n".to_vec()) })
     })
 }
 

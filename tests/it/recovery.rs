@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use pggit::pg::{Client, ConnInfo, Environment, Error as PgError, Template};
-use pggit::recovery::{Error, Plan, Step, into_new_database};
+use pggit::recovery::{DatabaseStep, Error, Plan, into_new_database};
 
 use super::cluster::Cluster;
 
@@ -76,7 +76,7 @@ fn a_failed_load_leaves_nothing_and_its_error_comes_back() {
     let cluster = Cluster::shared();
     let name = name("failed");
     let mut held = None;
-    let load = |_: &Step, info: &ConnInfo| {
+    let load = |_: &DatabaseStep, info: &ConnInfo| {
         // Even with a session that does not go away.
         held = Client::connect(info, "test").ok();
         Err(Own("mine"))
@@ -86,7 +86,7 @@ fn a_failed_load_leaves_nothing_and_its_error_comes_back() {
     assert!(held.is_some());
     assert!(databases(&cluster, &name).is_empty());
 
-    let load = |_: &Step, _: &ConnInfo| -> Result<(), Error> { panic!("in the middle") };
+    let load = |_: &DatabaseStep, _: &ConnInfo| -> Result<(), Error> { panic!("in the middle") };
     let attempt = || into_new_database(&admin(&cluster), &plan(&name), load, &|_| {});
     assert!(catch_unwind(AssertUnwindSafe(attempt)).is_err());
     assert!(databases(&cluster, &name).is_empty());
@@ -97,7 +97,7 @@ fn a_name_taken_meanwhile_is_not_touched() {
     let cluster = Cluster::shared();
     let name = name("raced");
     let quoted = name.replace('"', "\"\"");
-    let load = |_: &Step, info: &ConnInfo| {
+    let load = |_: &DatabaseStep, info: &ConnInfo| {
         cluster.psql("postgres", &format!("create database \"{quoted}\""));
         fill(info)
     };
@@ -143,7 +143,7 @@ fn leftovers_of_a_dead_try_go_and_the_living_stay() {
 fn two_tries_at_once_do_not_meet() {
     let cluster = Cluster::shared();
     let name = name("twice");
-    let load = |_: &Step, info: &ConnInfo| {
+    let load = |_: &DatabaseStep, info: &ConnInfo| {
         let error = run(&cluster, &plan(&name)).expect_err("the other one is at work");
         assert!(matches!(&error, Error::InProgress { dbname } if *dbname == name), "{error}");
         fill(info)

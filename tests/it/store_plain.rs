@@ -15,14 +15,14 @@ use pggit::domain::Compression;
 use pggit::process::Cmd;
 use pggit::progress::{Counter, Quiet};
 use pggit::store::Error;
-use pggit::store::plain::{Draft, FileKind, FileSummary, FileUri, Stored, remove, sweep_partials};
+use pggit::store::plain::{FileKind, FileSummary, FileUri, PendingDirectory, Stored, remove, sweep_partials};
 use pggit::tools::{Connection, DumpSpec, Format, Kind, Programs};
 
 use crate::cluster::Cluster;
 
 const ID: &str = "0190b0c2-1111-7000-8000-000000000001";
 
-fn write(draft: &Draft, name: &str, compression: Compression, content: &[u8]) -> FileSummary {
+fn write(draft: &PendingDirectory, name: &str, compression: Compression, content: &[u8]) -> FileSummary {
     let mut writer = draft.file(name, compression).unwrap();
     writer.write_all(content).unwrap();
     writer.finish().unwrap()
@@ -39,7 +39,7 @@ fn noise(len: usize) -> Vec<u8> {
 }
 
 fn backup(root: &Path, content: &[u8]) -> (FileUri, FileSummary) {
-    let draft = Draft::create(root, "shop", ID).unwrap();
+    let draft = PendingDirectory::create(root, "shop", ID).unwrap();
     let summary = write(&draft, "dump.custom", Compression::Zstd(3), content);
     (draft.publish().unwrap(), summary)
 }
@@ -60,7 +60,7 @@ fn tree(root: &Path) -> Vec<String> {
 fn what_is_written_is_what_is_read() {
     let root = tempfile::tempdir().unwrap();
     let content = noise(9_000_000);
-    let draft = Draft::create(root.path(), "shop", ID).unwrap();
+    let draft = PendingDirectory::create(root.path(), "shop", ID).unwrap();
     let dump = write(&draft, "dump.plain.sql", Compression::Zstd(1), &content);
     let raw = write(&draft, "record.json", Compression::None, b"{}\n");
     let empty = write(&draft, "globals.sql", Compression::Zstd(3), b"");
@@ -103,7 +103,7 @@ fn a_real_dump_is_readable_without_us() {
     let tools = Programs::new(None).for_server(15);
     let conninfo = format!("host={} user=postgres dbname=template1", cluster.dir().display());
     let connection = Connection { conninfo, ..Connection::default() };
-    let draft = Draft::create(root.path(), "shop", ID).unwrap();
+    let draft = PendingDirectory::create(root.path(), "shop", ID).unwrap();
     let mut writer = draft.file("dump.custom", Compression::Zstd(3)).unwrap();
     let dumped =
         tools.dump_to(&DumpSpec::new(connection.clone(), Format::Custom), &mut writer, &Quiet).unwrap();
@@ -124,18 +124,18 @@ fn a_real_dump_is_readable_without_us() {
 #[test]
 fn a_draft_that_is_dropped_leaves_nothing() {
     let root = tempfile::tempdir().unwrap();
-    let draft = Draft::create(root.path(), "shop", ID).unwrap();
+    let draft = PendingDirectory::create(root.path(), "shop", ID).unwrap();
     write(&draft, "dump.custom", Compression::Zstd(3), b"x");
     let dir = draft.adopt_directory("dump.directory").unwrap();
     fs::write(dir.join("toc.dat"), "x").unwrap();
     assert_eq!(sweep_partials(root.path()).unwrap(), [] as [PathBuf; 0], "its owner lives");
     assert!(
-        matches!(Draft::create(root.path(), "shop", ID), Err(Error::Exists { .. })),
+        matches!(PendingDirectory::create(root.path(), "shop", ID), Err(Error::Exists { .. })),
         "one draft at a time"
     );
     drop(draft);
     assert_eq!(tree(root.path()), [] as [&str; 0]);
-    let draft = Draft::create(root.path(), "shop", ID).unwrap();
+    let draft = PendingDirectory::create(root.path(), "shop", ID).unwrap();
     let unfinished = draft.file("dump.custom", Compression::Zstd(3)).unwrap();
     drop(unfinished);
     assert!(matches!(draft.publish(), Err(Error::Unfinished { count: 1, .. })));
@@ -146,8 +146,8 @@ fn a_draft_that_is_dropped_leaves_nothing() {
 fn nothing_is_ever_overwritten() {
     let root = tempfile::tempdir().unwrap();
     backup(root.path(), b"first");
-    assert!(matches!(Draft::create(root.path(), "shop", ID), Err(Error::Exists { .. })));
-    let other = Draft::create(root.path(), "shop", "other").unwrap();
+    assert!(matches!(PendingDirectory::create(root.path(), "shop", ID), Err(Error::Exists { .. })));
+    let other = PendingDirectory::create(root.path(), "shop", "other").unwrap();
     write(&other, "a", Compression::None, b"x");
     for taken in ["a", "owner.json"] {
         assert!(matches!(other.file(taken, Compression::None), Err(Error::Exists { .. })), "{taken}");
@@ -162,8 +162,14 @@ fn names_cannot_lead_out_of_the_store() {
     let root = tempfile::tempdir().unwrap();
     let long = "x".repeat(10_000);
     for bad in ["", ".", "..", "../x", "a/b", "/etc", "-rf", ".git", "a\nb", "a\0b", &long] {
-        assert!(matches!(Draft::create(root.path(), bad, ID), Err(Error::UnsafeName { .. })), "{bad:?}");
-        assert!(matches!(Draft::create(root.path(), "shop", bad), Err(Error::UnsafeName { .. })), "{bad:?}");
+        assert!(
+            matches!(PendingDirectory::create(root.path(), bad, ID), Err(Error::UnsafeName { .. })),
+            "{bad:?}"
+        );
+        assert!(
+            matches!(PendingDirectory::create(root.path(), "shop", bad), Err(Error::UnsafeName { .. })),
+            "{bad:?}"
+        );
     }
     assert_eq!(tree(root.path()), [] as [&str; 0]);
     let (uri, _) = backup(root.path(), b"x");
@@ -178,14 +184,14 @@ fn names_cannot_lead_out_of_the_store() {
 #[test]
 fn an_unusable_root_is_told_in_clear_words() {
     let dir = tempfile::tempdir().unwrap();
-    let missing = Draft::create(&dir.path().join("no"), "shop", ID).unwrap_err();
+    let missing = PendingDirectory::create(&dir.path().join("no"), "shop", ID).unwrap_err();
     // It may be mounted again a little later.
     assert!(matches!(missing, Error::RootMissing { .. }) && missing.retry(), "{missing}");
     let file = dir.path().join("file");
     fs::write(&file, "").unwrap();
-    assert!(matches!(Draft::create(&file, "shop", ID), Err(Error::NotADirectory { .. })));
+    assert!(matches!(PendingDirectory::create(&file, "shop", ID), Err(Error::NotADirectory { .. })));
     fs::write(dir.path().join("shop"), "").unwrap();
-    assert!(matches!(Draft::create(dir.path(), "shop", ID), Err(Error::NotADirectory { .. })));
+    assert!(matches!(PendingDirectory::create(dir.path(), "shop", ID), Err(Error::NotADirectory { .. })));
     let odd = dir.path().join(OsStr::from_bytes(b"n\xffn utf8\n"));
     fs::create_dir(&odd).unwrap();
     let (uri, summary) = backup(&odd, b"content");
@@ -198,7 +204,7 @@ fn a_full_disk_is_an_error_and_leaves_nothing() {
     let Some(disk) = Tmpfs::mount("size=1m") else { return };
     let root = disk.path();
     for compression in [Compression::None, Compression::Zstd(1)] {
-        let draft = Draft::create(root, "shop", ID).unwrap();
+        let draft = PendingDirectory::create(root, "shop", ID).unwrap();
         let mut writer = draft.file("dump", compression).unwrap();
         let content = noise(50_000_000);
         let kind = match writer.write_all(&content) {
@@ -217,7 +223,7 @@ fn a_full_disk_is_an_error_and_leaves_nothing() {
     let script = "#!/bin/sh\n[ $1 = --version ] && echo 'pg_dump (PostgreSQL) 15.18' && exit\nprintf PGDMP\nexec cat /dev/urandom\n";
     fs::write(bin.path().join("pg_dump"), script).unwrap();
     fs::set_permissions(bin.path().join("pg_dump"), fs::Permissions::from_mode(0o755)).unwrap();
-    let draft = Draft::create(root, "shop", ID).unwrap();
+    let draft = PendingDirectory::create(root, "shop", ID).unwrap();
     let mut writer = draft.file("dump.custom", Compression::Zstd(3)).unwrap();
     let tools = Programs::new(Some(bin.path().into())).for_server(15);
     let spec = DumpSpec::new(Connection::default(), Format::Custom);
@@ -230,9 +236,9 @@ fn a_full_disk_is_an_error_and_leaves_nothing() {
 #[test]
 fn a_disk_full_of_inodes_or_read_only_refuses_the_draft() {
     let Some(disk) = Tmpfs::mount("nr_inodes=2") else { return };
-    assert!(matches!(Draft::create(disk.path(), "shop", ID), Err(Error::Full { .. })));
+    assert!(matches!(PendingDirectory::create(disk.path(), "shop", ID), Err(Error::Full { .. })));
     let Some(disk) = Tmpfs::mount("ro") else { return };
-    let error = Draft::create(disk.path(), "shop", ID).unwrap_err();
+    let error = PendingDirectory::create(disk.path(), "shop", ID).unwrap_err();
     assert!(matches!(error, Error::ReadOnly { .. }), "{error}");
 }
 
@@ -276,7 +282,7 @@ fn every_damage_is_found_and_named() {
 fn a_directory_is_sealed_file_by_file() {
     let sealed = |harm: &dyn Fn(&Path)| {
         let root = tempfile::tempdir().unwrap();
-        let draft = Draft::create(root.path(), "shop", ID).unwrap();
+        let draft = PendingDirectory::create(root.path(), "shop", ID).unwrap();
         let dir = draft.adopt_directory("dump.directory").unwrap();
         fs::write(dir.join("toc.dat"), "PGDMP").unwrap();
         fs::write(dir.join("b\\s\nx"), "odd").unwrap();
@@ -316,7 +322,7 @@ fn a_directory_is_sealed_file_by_file() {
 #[test]
 fn a_link_in_an_adopted_directory_is_refused() {
     let root = tempfile::tempdir().unwrap();
-    let draft = Draft::create(root.path(), "shop", ID).unwrap();
+    let draft = PendingDirectory::create(root.path(), "shop", ID).unwrap();
     let dir = draft.adopt_directory("d").unwrap();
     symlink("/etc/passwd", dir.join("toc.dat")).unwrap();
     assert!(matches!(draft.seal_directory("d"), Err(Error::Unexpected { .. })));
@@ -419,7 +425,7 @@ fn many_writers_and_sweepers_do_not_disturb_each_other() {
             let root = root.path();
             scope.spawn(move || {
                 for n in 0..10 {
-                    let draft = Draft::create(root, "shop", &format!("{writer}-{n}")).unwrap();
+                    let draft = PendingDirectory::create(root, "shop", &format!("{writer}-{n}")).unwrap();
                     write(&draft, "a", Compression::None, b"x");
                     if n % 2 == 0 {
                         draft.publish().unwrap();

@@ -2,7 +2,7 @@
 
 use pggit::clock::{Clock as _, System};
 use pggit::domain::{Body, Held, Line, Status, Tagged};
-use pggit::ledger::{Change, Ledger, NewBackup, SyncOptions, SyncReport};
+use pggit::ledger::{Ledger, NewBackup, RecordChange, SyncOptions, SyncReport};
 use serde_json::{Value, json};
 
 use crate::ledger::{Repo, completed, new_backup};
@@ -28,7 +28,7 @@ impl Stage {
                 ledger
                     .append(new.id, |_| {
                         let schema = Some(b"CREATE TABLE t ();".to_vec());
-                        Ok(Change { bodies: vec![completed()], schema })
+                        Ok(RecordChange { bodies: vec![completed()], schema })
                     })
                     .unwrap();
                 new

@@ -3,7 +3,7 @@
 use super::{
     ChangedBackup, GoneBackup, ImportOutcome, ImportedBackup, ImportedBackups, ToolDifferences, UnknownBackup,
 };
-use crate::backup::{Differences, Imported, Outcome};
+use crate::backup::{Differences, ImportResult, Imported};
 use crate::domain::Location;
 use crate::ledger::Entry;
 use crate::terminal::{OutputError, Render, Ui};
@@ -11,10 +11,10 @@ use crate::terminal::{OutputError, Render, Ui};
 impl From<&Imported> for ImportedBackup {
     fn from(one: &Imported) -> Self {
         let (outcome, id, reason) = match &one.outcome {
-            Outcome::Imported(entry) => (ImportOutcome::Imported, Some(entry.backup.id), None),
-            Outcome::Completed(entry) => (ImportOutcome::Completed, Some(entry.backup.id), None),
-            Outcome::Known(id) => (ImportOutcome::Known, Some(*id), None),
-            Outcome::LeftOut(why) => (ImportOutcome::LeftOut, None, Some(why.clone())),
+            ImportResult::Imported(entry) => (ImportOutcome::Imported, Some(entry.backup.id), None),
+            ImportResult::Completed(entry) => (ImportOutcome::Completed, Some(entry.backup.id), None),
+            ImportResult::Known(id) => (ImportOutcome::Known, Some(*id), None),
+            ImportResult::LeftOut(why) => (ImportOutcome::LeftOut, None, Some(why.clone())),
         };
         Self { label: one.label.clone(), outcome, id, reason }
     }

@@ -7,10 +7,10 @@ use serde_json::Value;
 use super::{DueVerification, DueVerifications, VerificationResult};
 use crate::terminal::text::{human_duration, utc_time};
 use crate::terminal::{OutputError, Render, Ui};
-use crate::verify::{Verdict, WantedVerification};
+use crate::verify::{Verified, WantedVerification};
 
-impl From<&Verdict> for VerificationResult {
-    fn from(verdict: &Verdict) -> Self {
+impl From<&Verified> for VerificationResult {
+    fn from(verdict: &Verified) -> Self {
         let (backup, it) = (&verdict.entry.backup, &verdict.verification);
         Self {
             backup: backup.id,

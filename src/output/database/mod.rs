@@ -5,9 +5,9 @@ mod render;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::config::{Reach, Row, Trust};
+use crate::config::{KeyScope, Row, Trust};
 use crate::domain::{BackupId, BackupType, CommitId, DatabaseName};
-use crate::recovery::CloneNote;
+use crate::recovery::CloneLabel;
 
 /// The configured databases.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -121,7 +121,7 @@ pub struct KeyDescription {
     /// The key; `<name>` stands for the name of a database.
     pub key: String,
     /// The scope of the key.
-    pub scope: Reach,
+    pub scope: KeyScope,
     /// The values that it can have, in words.
     pub expected: String,
     /// True if it can have several values.
@@ -233,7 +233,7 @@ pub struct CloneOutput {
     /// The users of the copy.
     pub state: CloneState,
     /// The origin of the copy.
-    pub clone: CloneNote,
+    pub clone: CloneLabel,
 }
 
 /// The users of a copy.

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::config::{AnyKey, DatabaseConfig};
 use crate::domain::human_bytes;
-use crate::recovery::Clone;
+use crate::recovery::CloneDatabase;
 use crate::terminal::text::utc_time;
 use crate::terminal::{OutputError, Render, Style, Table, Ui};
 
@@ -119,8 +119,8 @@ fn values_table(keys: &[KeyOutput]) -> Table {
     table
 }
 
-impl From<&Clone> for CloneOutput {
-    fn from(clone: &Clone) -> Self {
+impl From<&CloneDatabase> for CloneOutput {
+    fn from(clone: &CloneDatabase) -> Self {
         let state = match (&clone.note.owner, clone.is_in_use()) {
             (None, _) => CloneState::Kept,
             (Some(_), true) => CloneState::InUse,

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::domain::{BackupId, BackupName, CommitId, DatabaseName, WalName};
 use crate::ledger::transfer::ImportReport;
-use crate::recovery::{Reach, Run};
+use crate::recovery::{WalCoverage, WalRange};
 
 pub use fsck::print_fsck;
 
@@ -263,7 +263,7 @@ pub struct WalCheck {
     /// Bytes of a segment.
     pub segment_bytes: u64,
     /// The segments that follow each other without a gap.
-    pub runs: Vec<Run>,
+    pub runs: Vec<WalRange>,
     /// The backups of the cluster.
     pub backups: Vec<WalBackup>,
 }
@@ -276,5 +276,5 @@ pub struct WalBackup {
     /// The name of the backup.
     pub name: BackupName,
     /// The end of the archived WAL; null if that is not known.
-    pub reach: Option<Reach>,
+    pub reach: Option<WalCoverage>,
 }

@@ -7,7 +7,7 @@ use super::{
 use crate::domain::{Backup, Lsn};
 use crate::git::setup::{ConfigChange, SetupPlan, UnsafeRefspec};
 use crate::ledger::{MaintenanceReport, SkippedRef, SyncReport};
-use crate::recovery::Reach;
+use crate::recovery::WalCoverage;
 use crate::terminal::text::counted;
 use crate::terminal::{OutputError, Render, Table, Ui};
 
@@ -123,7 +123,7 @@ impl Render for NoMaintenance {
 
 impl WalBackup {
     /// Describes a backup whose recovery can reach up to `reach`.
-    pub fn new(backup: &Backup, reach: Option<Reach>) -> Self {
+    pub fn new(backup: &Backup, reach: Option<WalCoverage>) -> Self {
         Self { backup: backup.id, name: backup.name.clone(), reach }
     }
 }
@@ -142,10 +142,10 @@ impl Render for WalCheck {
         for WalBackup { backup, name, reach } in &self.backups {
             let text = match reach {
                 None => "its record has no positions in the log".to_owned(),
-                Some(Reach { consistent: false, .. }) => {
+                Some(WalCoverage { consistent: false, .. }) => {
                     "cannot be made consistent: its own log is not whole".to_owned()
                 }
-                Some(Reach { until, .. }) => {
+                Some(WalCoverage { until, .. }) => {
                     format!("can be recovered to any moment up to {}", Lsn::from(*until))
                 }
             };

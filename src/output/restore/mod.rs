@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::domain::{BackupId, CommitId, Line, RecoveryTarget, Timestamp};
 use crate::recovery::PlannedStep;
-use crate::recovery::in_place::{Place, Spot, Stage};
+use crate::recovery::in_place::{ReplacedObject, Slot, Stage};
 use crate::terminal::message::ErrorMessage;
 
 pub use outcome::{print_database, print_directory};
@@ -180,7 +180,7 @@ pub struct RestoreStatusOutput {
     /// When the restore began.
     pub begun_at: Timestamp,
     /// The database or directory that is replaced.
-    pub place: Place,
+    pub place: ReplacedObject,
     /// The stage of the restore.
     pub stage: Stage,
     /// True if a process is working on it.
@@ -190,10 +190,10 @@ pub struct RestoreStatusOutput {
     pub in_place: Option<String>,
     /// The position of the old one; absent if that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub old: Option<Spot>,
+    pub old: Option<Slot>,
     /// The position of the new one; absent if that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub new: Option<Spot>,
+    pub new: Option<Slot>,
     /// Why the positions are not known, in words; absent if they are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -203,5 +203,5 @@ pub struct RestoreStatusOutput {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct FinishedRestore {
     /// The place.
-    pub place: Place,
+    pub place: ReplacedObject,
 }

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use super::{RestoredDatabase, RestoredDirectory, RestoredRoles, StartedServer};
 use crate::domain::{RecoveryTarget, human_bytes};
-use crate::recovery::restore::{MadeDatabase, MadeDirectory, RestoreOutcome, SchemaComparison, Target};
-use crate::recovery::{Archiving, Forward, Started, Way};
+use crate::recovery::restore::{CreatedDatabase, CreatedDirectory, RestoreOutcome, SchemaComparison, Target};
+use crate::recovery::{Archiving, DetachedServer, MigrationPlan, MigrationRunner};
 use crate::terminal::{OutputError, Ui};
 
 impl RestoredDatabase {
     /// Describes a restore into a database.
-    pub fn new(target: &Target, outcome: &RestoreOutcome, made: &MadeDatabase) -> Self {
+    pub fn new(target: &Target, outcome: &RestoreOutcome, made: &CreatedDatabase) -> Self {
         let backup = &target.entry.backup;
         Self {
             backup: backup.id,
@@ -34,7 +34,7 @@ impl RestoredDatabase {
 
 impl RestoredDirectory {
     /// Describes a restore into a data directory.
-    pub fn new(target: &Target, outcome: &RestoreOutcome, made: &MadeDirectory) -> Self {
+    pub fn new(target: &Target, outcome: &RestoreOutcome, made: &CreatedDirectory) -> Self {
         let backup = &target.entry.backup;
         let started = made.server.as_ref().and_then(|server| server.as_ref().ok());
         let text = |path: &PathBuf| path.to_string_lossy().into_owned();
@@ -62,7 +62,7 @@ impl RestoredDirectory {
 }
 
 /// Prints a restore into a database as text.
-pub fn print_database(target: &Target, outcome: &RestoreOutcome, made: &MadeDatabase, ui: &Ui) {
+pub fn print_database(target: &Target, outcome: &RestoreOutcome, made: &CreatedDatabase, ui: &Ui) {
     if let Some(roles) = &made.roles {
         let list = |names: &[String]| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
         ui.status(&format!("created roles: {}", list(&roles.made)));
@@ -82,7 +82,7 @@ pub fn print_database(target: &Target, outcome: &RestoreOutcome, made: &MadeData
 pub fn print_directory(
     target: &Target,
     outcome: &RestoreOutcome,
-    made: &MadeDirectory,
+    made: &CreatedDirectory,
     ui: &Ui,
 ) -> Result<(), OutputError> {
     let backup = &target.entry.backup;
@@ -104,7 +104,7 @@ pub fn print_directory(
         }
         Archiving::Preserve => {}
     }
-    let Some(Ok(Started { url, stop, user })) = &made.server else { return Ok(()) };
+    let Some(Ok(DetachedServer { url, stop, user })) = &made.server else { return Ok(()) };
     let who = user.as_ref().map_or(String::new(), |user| format!(", as user {user}"));
     ui.status(&format!("a server runs on it; this stops it{who}: {}", stop.join(" ")));
     ui.line(url)
@@ -123,15 +123,15 @@ fn print_schema(target: &Target, schema: Option<&SchemaComparison>, ui: &Ui) {
 
 /// Describes the migration of a database from the commit of its backup to another one. If no migration
 /// ran, only an equal schema shows that the database is at the commit.
-fn arrival(forward: &Forward, is_equal: bool) -> String {
+fn arrival(forward: &MigrationPlan, is_equal: bool) -> String {
     let commit = forward.commit.short();
     match &forward.way {
-        Way::Files(none) if none.is_empty() && is_equal => {
+        MigrationRunner::Files(none) if none.is_empty() && is_equal => {
             format!("it is at commit {commit}, too: no migration differs between the two commits")
         }
-        Way::Files(none) if none.is_empty() => {
+        MigrationRunner::Files(none) if none.is_empty() => {
             format!("nothing was run: no migration differs between its commit and {commit}")
         }
-        Way::Files(_) | Way::Command(_) => format!("migrated it to commit {commit}"),
+        MigrationRunner::Files(_) | MigrationRunner::Command(_) => format!("migrated it to commit {commit}"),
     }
 }

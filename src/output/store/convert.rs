@@ -6,8 +6,8 @@ use super::{
     StoredArtifactRow,
 };
 use crate::store::{
-    AffectedArtifact, CheckReport, CopyReport, FileEntry, Finding, GcReport, Manifest, RepairReport,
-    ReplicatedArtifact, Stats, Store,
+    AffectedArtifact, CheckReport, CopyReport, FileEntry, GcReport, Manifest, RepairReport,
+    ReplicatedArtifact, Stats, Store, StoreFinding,
 };
 
 impl From<&Store> for StoreDescription {
@@ -105,7 +105,7 @@ impl StoreCheck {
         repaired: RepairReport,
         name: impl Fn(&str, &str) -> Option<String>,
     ) -> Self {
-        let damaged = |finding: &Finding| DamagedObject {
+        let damaged = |finding: &StoreFinding| DamagedObject {
             object: finding.object.clone(),
             code: finding.code.to_owned(),
             detail: finding.detail.clone(),

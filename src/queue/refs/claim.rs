@@ -6,7 +6,7 @@ use super::{
     Claim, Claimant, Document, Error, Inner, RefsQueue, check_held, database_ref, missing_is_lost,
     random_fraction, retry_on_conflict,
 };
-use crate::domain::{Ending, Job, JobId, JobKind, JobState};
+use crate::domain::{AttemptEnd, Job, JobId, JobKind, JobState};
 use crate::git::Oid;
 use crate::process::crash_point;
 
@@ -130,7 +130,7 @@ impl RefsQueue {
     pub(super) fn end_with_next(
         &self,
         claim: &Claim,
-        ending: &Ending,
+        ending: &AttemptEnd,
         claimant: &Claimant,
     ) -> Result<Option<(Job, Claim)>, Error> {
         let mut inner = self.inner();

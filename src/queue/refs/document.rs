@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
-use crate::domain::{Job, JobState, Uptime, to_canonical_json};
+use crate::domain::{BootTime, Job, JobState, to_canonical_json};
 use crate::process::{self, Liveness};
 
 /// The format of the document.
@@ -19,7 +19,7 @@ pub(super) struct Document {
     pub(super) job: Job,
     /// The uptime at which the lease was granted or renewed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    renewed: Option<Uptime>,
+    renewed: Option<BootTime>,
     /// The delay before the next attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     waits: Option<Wait>,
@@ -27,7 +27,7 @@ pub(super) struct Document {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Wait {
-    from: Uptime,
+    from: BootTime,
     millis: u64,
 }
 

@@ -28,7 +28,7 @@ use super::{
     random_fraction,
 };
 use crate::clock::Clock;
-use crate::domain::{Digest, Ending, Job, JobId, JobState, NewJob, Owner, Refusal, Timestamp, Uptime};
+use crate::domain::{AttemptEnd, BootTime, Digest, Job, JobId, JobState, NewJob, Owner, Refusal, Timestamp};
 use crate::git::{self, Oid, RefUpdate, Repository, Transaction, Writer};
 use cache::JobCache;
 use document::Document;
@@ -49,7 +49,7 @@ struct Inner {
     cache: JobCache,
     /// For running jobs whose lease time is unknown here: their version, and the uptime at which it was
     /// first seen.
-    seen: HashMap<JobId, (Oid, Uptime)>,
+    seen: HashMap<JobId, (Oid, BootTime)>,
     /// The time of the last check that pushes and fetches cannot bring jobs.
     checked_exposure: Option<Instant>,
 }
@@ -216,7 +216,7 @@ impl Queue for RefsQueue {
         })
     }
 
-    fn end(&self, claim: &Claim, ending: &Ending) -> Result<Job, Error> {
+    fn end(&self, claim: &Claim, ending: &AttemptEnd) -> Result<Job, Error> {
         let chance = random_fraction();
         let job = self.change(claim.job.id, "ended", |job, at| {
             check_held(job, claim)?;
@@ -229,7 +229,7 @@ impl Queue for RefsQueue {
     fn end_and_claim(
         &self,
         claim: &Claim,
-        ending: &Ending,
+        ending: &AttemptEnd,
         claimant: &Claimant,
     ) -> Result<(Job, Option<Claim>), Error> {
         if let Some((ended, next)) = self.end_with_next(claim, ending, claimant)? {

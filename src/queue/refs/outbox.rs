@@ -1,7 +1,7 @@
 //! The outbox: pending notifications about the ends of jobs.
 
 use super::{Error, RefsQueue, retry_on_conflict};
-use crate::domain::{Job, JobId, Owner, Untold};
+use crate::domain::{Job, JobId, Owner, PendingNotification};
 use crate::queue::is_claimable;
 
 impl RefsQueue {
@@ -18,7 +18,7 @@ impl RefsQueue {
                     inner.cache.update(id, tip, &document);
                     return Ok(None);
                 }
-                document.job.untold = Some(Untold::of(sender.cloned(), now));
+                document.job.untold = Some(PendingNotification::of(sender.cloned(), now));
                 inner.replace(tip, &document, Vec::new(), "notification claimed")?;
                 Ok(Some(document.job))
             });

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::super::advance::scratch_name;
 use super::super::new_database::sweep;
+use super::super::post_restore::scratch_name;
 use super::super::swap::swap_in;
 use super::super::{Error, Plan};
-use super::{Identity, Place, Site, Spot};
+use super::{Identity, ReplacedObject, Slot, SwapTarget};
 use crate::domain::CommitId;
 use crate::pg::{Client, ConnInfo, NAME_BYTES_MAX, Template, check_name};
 
@@ -43,8 +43,8 @@ impl DatabaseSite {
     }
 
     /// Returns the target for the journal.
-    pub fn place(&self) -> Place {
-        Place::Database {
+    pub fn place(&self) -> ReplacedObject {
+        ReplacedObject::Database {
             server: self.admin.to_url(),
             system_identifier: self.system_identifier.clone(),
             dbname: self.dbname.clone(),
@@ -83,12 +83,12 @@ impl DatabaseSite {
         &self.system_identifier
     }
 
-    fn name(&self, spot: Spot) -> Option<&str> {
+    fn name(&self, spot: Slot) -> Option<&str> {
         match spot {
-            Spot::InPlace => Some(&self.dbname),
-            Spot::Beside => Some(&self.beside),
-            Spot::Aside => Some(&self.aside),
-            Spot::Gone => None,
+            Slot::InPlace => Some(&self.dbname),
+            Slot::Beside => Some(&self.beside),
+            Slot::Aside => Some(&self.aside),
+            Slot::Gone => None,
         }
     }
 }
@@ -102,37 +102,37 @@ fn with_ending(name: &str, ending: &str) -> String {
     format!("{}{ending}", &name[..cut])
 }
 
-impl Site for DatabaseSite {
-    fn identity(&self, at: Spot) -> Result<Option<Identity>, Error> {
+impl SwapTarget for DatabaseSite {
+    fn identity(&self, at: Slot) -> Result<Option<Identity>, Error> {
         let Some(name) = self.name(at) else { return Ok(None) };
         Ok(self.client.database_oid(name)?.map(Identity::Oid))
     }
 
-    fn exchange(&self, other: Spot) -> Result<(), Error> {
+    fn exchange(&self, other: Slot) -> Result<(), Error> {
         let Some(comes) = self.name(other) else { return Ok(()) };
         // A database that is put back already has its properties.
         let (goes_to, properties) = match other {
-            Spot::Aside => (&self.beside, self.client.properties(comes)?),
+            Slot::Aside => (&self.beside, self.client.properties(comes)?),
             _ => (&self.aside, self.client.properties(&self.dbname)?.with_mark(self.commit.as_str())),
         };
         // A missing mark was reported when the new database was created.
         swap_in(&self.admin, &self.dbname, comes, goes_to, &properties, self.disconnect).map(drop)
     }
 
-    fn shift(&self, from: Spot, to: Spot) -> Result<(), Error> {
+    fn move_to(&self, from: Slot, to: Slot) -> Result<(), Error> {
         let (Some(from), Some(to)) = (self.name(from), self.name(to)) else { return Ok(()) };
         Ok(self.client.rename_database(from, to)?)
     }
 
-    fn remove(&self, at: Spot, _: &[PathBuf]) -> Result<(), Error> {
-        let Some(name) = self.name(at).filter(|_| at != Spot::InPlace) else { return Ok(()) };
+    fn remove(&self, at: Slot, _: &[PathBuf]) -> Result<(), Error> {
+        let Some(name) = self.name(at).filter(|_| at != Slot::InPlace) else { return Ok(()) };
         // A restored database that was never in place has no users. The original database may still
         // be in use.
-        let force = self.disconnect || at == Spot::Beside;
+        let force = self.disconnect || at == Slot::Beside;
         Ok(self.client.drop_database(name, force)?)
     }
 
-    fn outside(&self, _: Spot) -> Vec<PathBuf> {
+    fn outside(&self, _: Slot) -> Vec<PathBuf> {
         Vec::new()
     }
 

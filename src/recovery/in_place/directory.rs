@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, openat, renameat_with, unlinkat};
 
 use super::super::Error;
-use super::super::by_tool::name_the_place;
 use super::super::execute::remove;
-use super::super::place::{PID_FILE, given, server_on, standing_in, sweep_partial};
-use super::{Identity, Place, Site, Spot};
+use super::super::external::name_the_place;
+use super::super::staging::{PID_FILE, given, server_on, standing_in, sweep_partial};
+use super::{Identity, ReplacedObject, Slot, SwapTarget};
 use crate::process::{OsUser, Pinned};
 
 /// Suffixes of the temporary names.
@@ -73,9 +73,9 @@ impl DirectorySite {
     }
 
     /// Returns the target for the journal.
-    pub fn place(&self) -> Place {
+    pub fn place(&self) -> ReplacedObject {
         let Self { path, beside, aside, .. } = self.clone();
-        Place::Directory { path, beside, aside }
+        ReplacedObject::Directory { path, beside, aside }
     }
 
     /// Fails if another object has one of the names, or if a server runs on the directory.
@@ -141,17 +141,17 @@ impl DirectorySite {
     }
 
     /// Returns the directories of the tablespaces of the data directory at a position.
-    pub fn tablespaces(&self, at: Spot) -> Vec<PathBuf> {
+    pub fn tablespaces(&self, at: Slot) -> Vec<PathBuf> {
         let links = self.path_of(at).and_then(|path| fs::read_dir(path.join("pg_tblspc")).ok());
         links.into_iter().flatten().flatten().filter_map(|link| fs::read_link(link.path()).ok()).collect()
     }
 
-    fn path_of(&self, spot: Spot) -> Option<&Path> {
+    fn path_of(&self, spot: Slot) -> Option<&Path> {
         match spot {
-            Spot::InPlace => Some(&self.path),
-            Spot::Beside => Some(&self.beside),
-            Spot::Aside => Some(&self.aside),
-            Spot::Gone => None,
+            Slot::InPlace => Some(&self.path),
+            Slot::Beside => Some(&self.beside),
+            Slot::Aside => Some(&self.aside),
+            Slot::Gone => None,
         }
     }
 
@@ -173,8 +173,8 @@ impl DirectorySite {
     }
 }
 
-impl Site for DirectorySite {
-    fn identity(&self, at: Spot) -> Result<Option<Identity>, Error> {
+impl SwapTarget for DirectorySite {
+    fn identity(&self, at: Slot) -> Result<Option<Identity>, Error> {
         let Some(path) = self.path_of(at) else { return Ok(None) };
         match path.symlink_metadata() {
             Ok(meta) => Ok(Some(Identity::Inode(meta.dev(), meta.ino()))),
@@ -183,7 +183,7 @@ impl Site for DirectorySite {
         }
     }
 
-    fn exchange(&self, other: Spot) -> Result<(), Error> {
+    fn exchange(&self, other: Slot) -> Result<(), Error> {
         let Some(other) = self.path_of(other) else { return Ok(()) };
         let _latch = Latch::on(&self.path)?;
         self.at_rest(other)?;
@@ -200,7 +200,7 @@ impl Site for DirectorySite {
         self.sync()
     }
 
-    fn shift(&self, from: Spot, to: Spot) -> Result<(), Error> {
+    fn move_to(&self, from: Slot, to: Slot) -> Result<(), Error> {
         let (Some(from), Some(to)) = (self.path_of(from), self.path_of(to)) else { return Ok(()) };
         match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
             Ok(()) => {}
@@ -212,7 +212,7 @@ impl Site for DirectorySite {
         self.sync()
     }
 
-    fn remove(&self, at: Spot, outside: &[PathBuf]) -> Result<(), Error> {
+    fn remove(&self, at: Slot, outside: &[PathBuf]) -> Result<(), Error> {
         let Some(path) = self.path_of(at).filter(|path| *path != self.path) else { return Ok(()) };
         self.at_rest(path)?;
         let us = rustix::process::geteuid().as_raw();
@@ -234,9 +234,9 @@ impl Site for DirectorySite {
         self.sync()
     }
 
-    fn outside(&self, at: Spot) -> Vec<PathBuf> {
+    fn outside(&self, at: Slot) -> Vec<PathBuf> {
         let real = |path: &PathBuf| path.canonicalize().unwrap_or_else(|_| path.clone());
-        let others = [Spot::InPlace, Spot::Beside, Spot::Aside].into_iter().filter(|other| *other != at);
+        let others = [Slot::InPlace, Slot::Beside, Slot::Aside].into_iter().filter(|other| *other != at);
         let taken: Vec<PathBuf> =
             others.flat_map(|other| self.tablespaces(other)).map(|path| real(&path)).collect();
         let own = |path: &PathBuf| self.mapped.contains(path) && !taken.contains(&real(path));

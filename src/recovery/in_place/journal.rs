@@ -40,7 +40,7 @@ pub enum Identity {
 /// The object to replace, and the temporary names of both objects.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Place {
+pub enum ReplacedObject {
     /// A database of a server.
     Database {
         /// How to reach the server; no secret is in it.
@@ -65,7 +65,7 @@ pub enum Place {
     },
 }
 
-impl Place {
+impl ReplacedObject {
     /// Returns the id of the restore into this target.
     pub fn id(&self) -> String {
         let text = match self {
@@ -84,7 +84,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for ReplacedObject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Database { dbname, .. } => write!(f, "database {dbname}"),
@@ -121,7 +121,7 @@ pub struct Journal {
     /// The time at which the restore began.
     pub begun_at: Timestamp,
     /// The target of the restore.
-    pub place: Place,
+    pub place: ReplacedObject,
     /// The stage of the restore.
     pub stage: Stage,
     /// The identity of the replaced directory or database.
@@ -144,7 +144,7 @@ impl Journal {
         backup: BackupId,
         commit: CommitId,
         begun_at: Timestamp,
-        place: Place,
+        place: ReplacedObject,
         old: Identity,
         request: Value,
     ) -> Self {
@@ -172,7 +172,7 @@ pub struct Journals {
 
 /// A restore that is locked by this process until the value is dropped.
 #[derive(Debug)]
-pub struct Open {
+pub struct LockedJournal {
     dir: PathBuf,
     journal: Journal,
     _lock: File,
@@ -206,7 +206,7 @@ impl Journals {
 
     /// Begins a restore. Fails if an earlier restore into the same target is unfinished, or if
     /// another process holds its lock.
-    pub fn begin(&self, journal: Journal) -> Result<Open, Error> {
+    pub fn begin(&self, journal: Journal) -> Result<LockedJournal, Error> {
         let dir = self.dir.join(journal.place.id());
         DirBuilder::new()
             .mode(0o700)
@@ -218,12 +218,12 @@ impl Journals {
             return Err(Error::NotOver { what: earlier.place.to_string(), id: earlier.place.id() });
         }
         write(&dir, &journal)?;
-        Ok(Open { dir, journal, _lock: lock })
+        Ok(LockedJournal { dir, journal, _lock: lock })
     }
 
     /// Opens and locks an unfinished restore. Fails if the id is unknown, or if another process holds
     /// the lock.
-    pub fn open(&self, id: &str) -> Result<Open, Error> {
+    pub fn open(&self, id: &str) -> Result<LockedJournal, Error> {
         let dir = self.dir.join(id);
         let unknown = || Error::NoRestore { id: id.to_owned() };
         if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) || !dir.is_dir() {
@@ -231,11 +231,11 @@ impl Journals {
         }
         let lock = lock(&dir)?;
         let journal = read(&dir)?.ok_or_else(unknown)?;
-        Ok(Open { dir, journal, _lock: lock })
+        Ok(LockedJournal { dir, journal, _lock: lock })
     }
 }
 
-impl Open {
+impl LockedJournal {
     /// Returns the journal.
     pub fn journal(&self) -> &Journal {
         &self.journal
@@ -247,7 +247,7 @@ impl Open {
     }
 
     /// Changes the journal durably. Fails if the file cannot be written.
-    pub fn advance(&mut self, change: impl FnOnce(&mut Journal)) -> Result<(), Error> {
+    pub fn post_restore(&mut self, change: impl FnOnce(&mut Journal)) -> Result<(), Error> {
         let mut changed = self.journal.clone();
         change(&mut changed);
         write(&self.dir, &changed)?;

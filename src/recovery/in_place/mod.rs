@@ -25,7 +25,7 @@ mod journal;
 
 pub use database::DatabaseSite;
 pub use directory::DirectorySite;
-pub use journal::{Identity, Journal, Journals, Open, Place, Stage};
+pub use journal::{Identity, Journal, Journals, LockedJournal, ReplacedObject, Stage};
 
 use super::Error;
 use crate::process::crash_point;
@@ -33,7 +33,7 @@ use crate::process::crash_point;
 /// The position of the old or the new object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Spot {
+pub enum Slot {
     /// The original name of the old object.
     InPlace,
     /// The temporary name under which the new object is created.
@@ -46,57 +46,57 @@ pub enum Spot {
 
 /// The positions of both objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stand {
+pub struct Positions {
     /// The position of the old object.
-    pub old: Spot,
+    pub old: Slot,
     /// The position of the new object; `Gone` until it is complete.
-    pub new: Spot,
+    pub new: Slot,
 }
 
 /// Three names for two objects, which are directories or databases.
-pub trait Site {
+pub trait SwapTarget {
     /// Returns the position of the object with this identity.
-    fn spot(&self, of: Identity) -> Result<Spot, Error> {
-        for spot in [Spot::InPlace, Spot::Beside, Spot::Aside] {
+    fn spot(&self, of: Identity) -> Result<Slot, Error> {
+        for spot in [Slot::InPlace, Slot::Beside, Slot::Aside] {
             if self.identity(spot)? == Some(of) {
                 return Ok(spot);
             }
         }
-        Ok(Spot::Gone)
+        Ok(Slot::Gone)
     }
     /// Returns the identity of the object at a position, if there is one.
-    fn identity(&self, at: Spot) -> Result<Option<Identity>, Error>;
+    fn identity(&self, at: Slot) -> Result<Option<Identity>, Error>;
     /// Exchanges the object in place and the object at `other`. If the system supports it, the
     /// exchange is atomic, so that the original name always exists.
-    fn exchange(&self, other: Spot) -> Result<(), Error>;
+    fn exchange(&self, other: Slot) -> Result<(), Error>;
     /// Renames the object at `from` to `to`. The name `to` must be free.
-    fn shift(&self, from: Spot, to: Spot) -> Result<(), Error>;
+    fn move_to(&self, from: Slot, to: Slot) -> Result<(), Error>;
     /// Removes the object at a position other than the place itself, with everything that belongs to
     /// it.
-    fn remove(&self, at: Spot, outside: &[std::path::PathBuf]) -> Result<(), Error>;
+    fn remove(&self, at: Slot, outside: &[std::path::PathBuf]) -> Result<(), Error>;
     /// Returns the external directories that belong only to the object at a position.
-    fn outside(&self, at: Spot) -> Vec<std::path::PathBuf>;
+    fn outside(&self, at: Slot) -> Vec<std::path::PathBuf>;
     /// Removes the leftovers that a crashed restore has left under temporary names.
     fn sweep(&self) -> Result<(), Error>;
 }
 
 /// Returns the current positions of both objects.
-pub fn stand(journal: &Journal, site: &dyn Site) -> Result<Stand, Error> {
-    let new = journal.new.map_or(Ok(Spot::Gone), |new| site.spot(new))?;
-    Ok(Stand { old: site.spot(journal.old)?, new })
+pub fn stand(journal: &Journal, site: &dyn SwapTarget) -> Result<Positions, Error> {
+    let new = journal.new.map_or(Ok(Slot::Gone), |new| site.spot(new))?;
+    Ok(Positions { old: site.spot(journal.old)?, new })
 }
 
 /// Records that the new object is complete. Fails if the new object does not exist.
-pub fn made(open: &mut Open, site: &dyn Site) -> Result<(), Error> {
-    let Some(new) = site.identity(Spot::Beside)? else {
+pub fn made(open: &mut LockedJournal, site: &dyn SwapTarget) -> Result<(), Error> {
+    let Some(new) = site.identity(Slot::Beside)? else {
         return Err(Error::Strange {
             what: open.journal().place.to_string(),
             stand: "what was made is gone",
         });
     };
-    open.advance(|journal| {
+    open.post_restore(|journal| {
         journal.new = Some(new);
-        journal.outside = site.outside(Spot::Beside);
+        journal.outside = site.outside(Slot::Beside);
         journal.stage = Stage::Ready;
     })?;
     crash_point("recovery.in-place.ready");
@@ -104,49 +104,49 @@ pub fn made(open: &mut Open, site: &dyn Site) -> Result<(), Error> {
 }
 
 /// Removes the incomplete object of an interrupted attempt.
-pub fn clear(open: &Open, site: &dyn Site) -> Result<(), Error> {
+pub fn clear(open: &LockedJournal, site: &dyn SwapTarget) -> Result<(), Error> {
     if open.journal().stage != Stage::Making {
         return Ok(());
     }
-    if site.identity(Spot::Beside)?.is_some_and(|found| found != open.journal().old) {
-        site.remove(Spot::Beside, &site.outside(Spot::Beside))?;
+    if site.identity(Slot::Beside)?.is_some_and(|found| found != open.journal().old) {
+        site.remove(Slot::Beside, &site.outside(Slot::Beside))?;
     }
     site.sweep()
 }
 
 /// Exchanges the names, so that the new object is in place and the old one is aside.
-pub fn replace(open: &mut Open, site: &dyn Site) -> Result<(), Error> {
+pub fn replace(open: &mut LockedJournal, site: &dyn SwapTarget) -> Result<(), Error> {
     loop {
         match stand(open.journal(), site)? {
-            Stand { new: Spot::InPlace, old: Spot::Aside } => break,
-            Stand { new: Spot::Beside, old: Spot::InPlace } => site.exchange(Spot::Beside)?,
-            Stand { new: Spot::InPlace, old: Spot::Beside } => site.shift(Spot::Beside, Spot::Aside)?,
-            Stand { new: Spot::Beside, old: Spot::Aside } => site.shift(Spot::Beside, Spot::InPlace)?,
+            Positions { new: Slot::InPlace, old: Slot::Aside } => break,
+            Positions { new: Slot::Beside, old: Slot::InPlace } => site.exchange(Slot::Beside)?,
+            Positions { new: Slot::InPlace, old: Slot::Beside } => site.move_to(Slot::Beside, Slot::Aside)?,
+            Positions { new: Slot::Beside, old: Slot::Aside } => site.move_to(Slot::Beside, Slot::InPlace)?,
             _ => return Err(strange(open)),
         }
         crash_point("recovery.in-place.moved");
     }
-    open.advance(|journal| journal.stage = Stage::Replaced)?;
+    open.post_restore(|journal| journal.stage = Stage::Replaced)?;
     crash_point("recovery.in-place.replaced");
     Ok(())
 }
 
 /// Puts the old object back in place and removes the new one. The restore is then over, without
 /// leftovers.
-pub fn put_back(mut open: Open, site: &dyn Site) -> Result<(), Error> {
+pub fn roll_back(mut open: LockedJournal, site: &dyn SwapTarget) -> Result<(), Error> {
     let before = stand(open.journal(), site)?;
-    if matches!(before, Stand { old: Spot::Gone, .. }) {
+    if matches!(before, Positions { old: Slot::Gone, .. }) {
         return Err(strange(&open));
     }
     clear(&open, site)?;
-    open.advance(|journal| journal.stage = Stage::Aborting)?;
+    open.post_restore(|journal| journal.stage = Stage::Aborting)?;
     loop {
         match stand(open.journal(), site)? {
-            Stand { old: Spot::InPlace, new: Spot::Gone } => break,
-            Stand { old: Spot::InPlace, new } => site.remove(new, &open.journal().outside)?,
-            Stand { old, new: Spot::InPlace } => site.exchange(old)?,
-            Stand { old: Spot::Gone, .. } => return Err(strange(&open)),
-            Stand { old, .. } => site.shift(old, Spot::InPlace)?,
+            Positions { old: Slot::InPlace, new: Slot::Gone } => break,
+            Positions { old: Slot::InPlace, new } => site.remove(new, &open.journal().outside)?,
+            Positions { old, new: Slot::InPlace } => site.exchange(old)?,
+            Positions { old: Slot::Gone, .. } => return Err(strange(&open)),
+            Positions { old, .. } => site.move_to(old, Slot::InPlace)?,
         }
         crash_point("recovery.in-place.put-back");
     }
@@ -154,19 +154,19 @@ pub fn put_back(mut open: Open, site: &dyn Site) -> Result<(), Error> {
 }
 
 /// Removes the old object. The restore is then over.
-pub fn finish(mut open: Open, site: &dyn Site) -> Result<(), Error> {
-    open.advance(|journal| journal.stage = Stage::Finishing)?;
+pub fn finish(mut open: LockedJournal, site: &dyn SwapTarget) -> Result<(), Error> {
+    open.post_restore(|journal| journal.stage = Stage::Finishing)?;
     crash_point("recovery.in-place.finishing");
     match stand(open.journal(), site)? {
-        Stand { new: Spot::InPlace, old: Spot::Gone } => {}
-        Stand { new: Spot::InPlace, old } => site.remove(old, &[])?,
+        Positions { new: Slot::InPlace, old: Slot::Gone } => {}
+        Positions { new: Slot::InPlace, old } => site.remove(old, &[])?,
         _ => return Err(strange(&open)),
     }
     crash_point("recovery.in-place.removed");
     open.close()
 }
 
-fn strange(open: &Open) -> Error {
+fn strange(open: &LockedJournal) -> Error {
     Error::Strange {
         what: open.journal().place.to_string(),
         stand: "is neither what was restored nor what was there before, or one of them is gone",

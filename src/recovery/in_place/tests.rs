@@ -26,11 +26,11 @@ struct Names {
 }
 
 impl Names {
-    fn index(spot: Spot) -> usize {
-        [Spot::InPlace, Spot::Beside, Spot::Aside].iter().position(|it| *it == spot).expect("a name")
+    fn index(spot: Slot) -> usize {
+        [Slot::InPlace, Slot::Beside, Slot::Aside].iter().position(|it| *it == spot).expect("a name")
     }
 
-    fn swap(&self, a: Spot, b: Spot) -> Result<(), Error> {
+    fn swap(&self, a: Slot, b: Slot) -> Result<(), Error> {
         let number = self.operations.replace(self.operations.get() + 1);
         let failed = || Err(Error::Strange { what: "it".to_owned(), stand: "failed" });
         if number == self.fails_at.get() && !self.after {
@@ -41,39 +41,39 @@ impl Names {
     }
 }
 
-impl Site for Names {
-    fn identity(&self, at: Spot) -> Result<Option<Identity>, Error> {
+impl SwapTarget for Names {
+    fn identity(&self, at: Slot) -> Result<Option<Identity>, Error> {
         Ok(self.at.borrow()[Self::index(at)])
     }
 
-    fn exchange(&self, other: Spot) -> Result<(), Error> {
-        let third = if other == Spot::Aside { Spot::Beside } else { Spot::Aside };
+    fn exchange(&self, other: Slot) -> Result<(), Error> {
+        let third = if other == Slot::Aside { Slot::Beside } else { Slot::Aside };
         match self.way {
             0 => {
-                self.swap(Spot::InPlace, other)?;
+                self.swap(Slot::InPlace, other)?;
                 self.at.borrow_mut().swap(Self::index(other), Self::index(third));
                 Ok(())
             }
-            1 => self.swap(Spot::InPlace, other),
+            1 => self.swap(Slot::InPlace, other),
             _ => {
-                self.swap(Spot::InPlace, third)?;
-                self.swap(other, Spot::InPlace)
+                self.swap(Slot::InPlace, third)?;
+                self.swap(other, Slot::InPlace)
             }
         }
     }
 
-    fn shift(&self, from: Spot, to: Spot) -> Result<(), Error> {
+    fn move_to(&self, from: Slot, to: Slot) -> Result<(), Error> {
         assert_eq!(self.identity(to).unwrap(), None);
         self.swap(from, to)
     }
 
-    fn remove(&self, at: Spot, _: &[PathBuf]) -> Result<(), Error> {
-        assert_ne!(at, Spot::InPlace);
+    fn remove(&self, at: Slot, _: &[PathBuf]) -> Result<(), Error> {
+        assert_ne!(at, Slot::InPlace);
         self.at.borrow_mut()[Self::index(at)] = None;
         Ok(())
     }
 
-    fn outside(&self, _: Spot) -> Vec<PathBuf> {
+    fn outside(&self, _: Slot) -> Vec<PathBuf> {
         Vec::new()
     }
 
@@ -82,19 +82,19 @@ impl Site for Names {
     }
 }
 
-fn journal(place: Place, old: Identity) -> Journal {
+fn journal(place: ReplacedObject, old: Identity) -> Journal {
     let at = Timestamp::from_unix(1_700_000_000).unwrap();
     Journal::new(BackupId::new(at), "a".repeat(40).parse().unwrap(), at, place, old, Value::Null)
 }
 
-fn directory(path: &str) -> Place {
+fn directory(path: &str) -> ReplacedObject {
     let [path, beside, aside] = ["", "~b", "~a"].map(|end| PathBuf::from(format!("{path}{end}")));
-    Place::Directory { path, beside, aside }
+    ReplacedObject::Directory { path, beside, aside }
 }
 
 /// Opens a journal that no other process uses. A child process of another test inherits the lock
 /// until its `exec`.
-fn reopened(journals: &Journals, id: &str) -> Result<Open, Error> {
+fn reopened(journals: &Journals, id: &str) -> Result<LockedJournal, Error> {
     loop {
         match journals.open(id) {
             Err(Error::Busy { .. }) => std::thread::yield_now(),
@@ -125,16 +125,16 @@ proptest! {
             let stage = open.journal().stage;
             let _ = match forth && stage != Stage::Aborting {
                 true => replace(&mut open, &names),
-                false => put_back(open, &names),
+                false => roll_back(open, &names),
             };
-            let in_place = names.identity(Spot::InPlace).unwrap();
+            let in_place = names.identity(Slot::InPlace).unwrap();
             prop_assert!(in_place.is_some() || way == 2, "nobody sees the place empty");
         }
         names.fails_at.set(usize::MAX);
         match reopened(&journals, &id) {
             Err(_) => prop_assert_eq!(*names.at.borrow(), [Some(OLD), None, None]),
             Ok(open) if back || open.journal().stage == Stage::Aborting => {
-                put_back(open, &names).unwrap();
+                roll_back(open, &names).unwrap();
                 prop_assert_eq!(*names.at.borrow(), [Some(OLD), None, None]);
             }
             Ok(mut open) => {
@@ -187,7 +187,7 @@ fn two_directories_change_places_and_back() {
     assert!(matches!(site.preflight(), Err(Error::Directory { .. })), "something is in the way");
     fs::write(site.beside().join("PG_VERSION"), "16\n").unwrap();
     site.hand_over().unwrap();
-    let old = site.identity(Spot::InPlace).unwrap().unwrap();
+    let old = site.identity(Slot::InPlace).unwrap().unwrap();
     let journals = Journals::new(dir.path().join("restores"));
     let mut open = journals.begin(journal(site.place(), old)).unwrap();
     made(&mut open, &site).unwrap();
@@ -196,8 +196,8 @@ fn two_directories_change_places_and_back() {
     assert_eq!((version().as_str(), data.join("postmaster.pid").exists()), ("16\n", false));
     assert!(dir.path().join("data.pggit-old").is_dir());
     let stood = stand(open.journal(), &site).unwrap();
-    assert_eq!((stood.old, stood.new), (Spot::Aside, Spot::InPlace));
-    put_back(open, &site).unwrap();
+    assert_eq!((stood.old, stood.new), (Slot::Aside, Slot::InPlace));
+    roll_back(open, &site).unwrap();
     assert_eq!((version().as_str(), data.join("postmaster.pid").exists()), ("15\n", false));
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "data and journals");
     // A tablespace of the old data directory is kept, even if the new one links to it too. The target
@@ -216,10 +216,10 @@ fn two_directories_change_places_and_back() {
     clear(&open, &site).unwrap();
     assert!(!site.beside().exists() && shared.join("PG_16_1").exists() && !own.join("PG_16_1").exists());
     assert!(own.join("note").exists() && strange.join("PG_16_1").exists());
-    put_back(open, &site).unwrap();
+    roll_back(open, &site).unwrap();
     // If neither object exists under any name, replacement and abort fail and change nothing.
     let mut open = journals.begin(journal(site.place(), Identity::Inode(1, 1))).unwrap();
     assert!(matches!(replace(&mut open, &site), Err(Error::Strange { .. })));
-    assert!(matches!(put_back(open, &site), Err(Error::Strange { .. })));
+    assert!(matches!(roll_back(open, &site), Err(Error::Strange { .. })));
     assert!(data.is_dir());
 }

@@ -5,7 +5,7 @@ use super::{SchemaComparison, Target, admin_of};
 use crate::domain::Owner;
 use crate::pg::{Client, ConnInfo, quote_ident};
 use crate::progress::Progress;
-use crate::recovery::{Advance, CloneNote, Error, Leniency, Restore, sweep_clones};
+use crate::recovery::{CloneLabel, Error, IgnoreInDiff, PostRestore, Restore, sweep_clones};
 use crate::workspace::{Workspace, connect, places, store};
 
 /// A request for a clone.
@@ -53,7 +53,7 @@ impl CopyRequest<'_> {
         for dropped in sweep_clones(&client)? {
             workspace.reporter().status(&format!("dropped {dropped}, left by a process that died"));
         }
-        let note = CloneNote {
+        let note = CloneLabel {
             database: backup.database.clone(),
             commit: target.commit.to_commit(),
             backup: backup.id,
@@ -62,13 +62,13 @@ impl CopyRequest<'_> {
         };
         let (programs, staging) = (workspace.programs()?, store::staging(workspace)?);
         let restore = Restore {
-            advance: Advance {
-                leniency: Leniency { owners: self.no_owner, privileges: self.no_privileges },
+            post_restore: PostRestore {
+                leniency: IgnoreInDiff { owners: self.no_owner, privileges: self.no_privileges },
                 forward: target.forward.clone(),
                 expected: target.expected.clone(),
                 allow_schema_difference: self.allow_schema_difference,
                 mask: mask(&workspace.config()?.database(&backup.database)?, target.commit, workspace)?,
-                ..Advance::nowhere(backup, &self.dbname, programs, staging, progress)
+                ..PostRestore::nowhere(backup, &self.dbname, programs, staging, progress)
             },
             admin: admin.clone(),
             access: places::access_to(workspace, backup)?,

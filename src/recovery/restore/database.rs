@@ -3,14 +3,14 @@
 
 use super::records::members;
 use super::{
-    DatabaseDestination, Description, Made, MadeDatabase, Refusal, RestoreOutcome, SchemaComparison, Target,
-    admin_of, connection, tool_of,
+    Created, CreatedDatabase, DatabaseDestination, Description, Refusal, RestoreOutcome, SchemaComparison,
+    Target, admin_of, connection, tool_of,
 };
 use crate::artifacts;
 use crate::domain::{Backup, DatabaseName};
 use crate::pg::ConnInfo;
 use crate::progress::{Progress, Quiet};
-use crate::recovery::{Advance, Error, Expected, Kept, Part, Restore, Restored};
+use crate::recovery::{BackupSource, Error, Expected, PartialRestore, PostRestore, Restore, Restored};
 use crate::tools::{Program, Programs};
 use crate::workspace::{Workspace, places, store};
 
@@ -47,40 +47,41 @@ impl DatabaseRestore<'_> {
         if !self.is_partial() {
             let restore = self.whole(progress)?;
             let restored = restore.run()?;
-            return Ok(self.outcome(&restore.advance, &restore.admin, restored, None));
+            return Ok(self.outcome(&restore.post_restore, &restore.admin, restored, None));
         }
         let part = self.part(progress)?;
         let backup = self.backup();
         let restored = match artifacts::restorer_of(backup, self.programs) {
-            Some(_) if is_dump(backup) => part.run(&Kept::Dump(places::access_to(self.workspace, backup)?)),
-            Some(adapter) => {
-                part.run(&Kept::Store(&members(&self.target.entry, self.workspace)?, adapter.as_ref()))
+            Some(_) if is_dump(backup) => {
+                part.run(&BackupSource::Dump(places::access_to(self.workspace, backup)?))
             }
+            Some(adapter) => part
+                .run(&BackupSource::Store(&members(&self.target.entry, self.workspace)?, adapter.as_ref())),
             None => {
                 let server = connection(backup, self.workspace)?;
                 let adapter = tool_of(backup, &server, self.programs, self.workspace)?;
-                part.run(&Kept::Tool(adapter.as_ref()))
+                part.run(&BackupSource::Tool(adapter.as_ref()))
             }
         }?;
         let words = part.selection.words();
         let words = (!words.is_empty()).then_some(words);
-        Ok(self.outcome(&part.advance, &part.admin, restored, words))
+        Ok(self.outcome(&part.post_restore, &part.admin, restored, words))
     }
 
     fn outcome(
         &self,
-        advance: &Advance<'_>,
+        post_restore: &PostRestore<'_>,
         admin: &ConnInfo,
         restored: Restored,
         part: Option<String>,
     ) -> RestoreOutcome {
         RestoreOutcome {
-            commit: advance.commit().clone(),
+            commit: post_restore.commit().clone(),
             bytes: restored.bytes,
             duration: restored.duration,
             schema: SchemaComparison::of(restored.compared_with, restored.difference),
-            ran: advance.names(),
-            made: Made::Database(MadeDatabase {
+            ran: post_restore.names(),
+            made: Created::Database(CreatedDatabase {
                 info: admin.with_dbname(self.name),
                 roles: restored.roles,
                 left_out: restored.left_out,
@@ -100,20 +101,20 @@ impl DatabaseRestore<'_> {
         admin_of(&self.target.entry, self.database, self.destination.server.as_deref(), self.workspace)
     }
 
-    fn advance<'b>(&'b self, progress: &'b dyn Progress) -> Result<Advance<'b>, Error> {
+    fn post_restore<'b>(&'b self, progress: &'b dyn Progress) -> Result<PostRestore<'b>, Error> {
         let staging = store::staging(self.workspace)?;
-        Ok(Advance {
+        Ok(PostRestore {
             leniency: self.destination.leniency(),
             forward: self.target.forward.clone(),
             expected: self.target.expected.clone(),
             allow_schema_difference: self.allow_schema_difference,
-            ..Advance::nowhere(self.backup(), self.name, self.programs.clone(), staging, progress)
+            ..PostRestore::nowhere(self.backup(), self.name, self.programs.clone(), staging, progress)
         })
     }
 
     fn whole<'b>(&'b self, progress: &'b dyn Progress) -> Result<Restore<'b>, Error> {
         Ok(Restore {
-            advance: self.advance(progress)?,
+            post_restore: self.post_restore(progress)?,
             admin: self.admin()?,
             access: places::access_to(self.workspace, self.backup())?,
             label: None,
@@ -121,7 +122,7 @@ impl DatabaseRestore<'_> {
         })
     }
 
-    fn part<'b>(&'b self, progress: &'b dyn Progress) -> Result<Part<'b>, Error> {
+    fn part<'b>(&'b self, progress: &'b dyn Progress) -> Result<PartialRestore<'b>, Error> {
         let (backup, config) = (self.backup(), self.workspace.config()?);
         let selection = self.destination.selection();
         let (dbname, is_another) = self.original()?;
@@ -133,11 +134,11 @@ impl DatabaseRestore<'_> {
             let tool = backup.tool.name.to_string();
             return Err(Refusal::KeptByTool { backup: backup.id, tool }.into());
         }
-        let advance = self.advance(progress)?;
-        Ok(Part {
-            advance: match is_whole {
-                true => advance,
-                false => Advance { expected: Expected::Unknown, ..advance },
+        let post_restore = self.post_restore(progress)?;
+        Ok(PartialRestore {
+            post_restore: match is_whole {
+                true => post_restore,
+                false => PostRestore { expected: Expected::Unknown, ..post_restore },
             },
             admin: self.admin()?,
             dbname,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::records::members;
 use super::wal::wal_source;
 use super::{
-    Description, DirectoryDestination, Made, MadeDirectory, Refusal, RestoreOutcome, SchemaComparison,
+    Created, CreatedDirectory, Description, DirectoryDestination, Refusal, RestoreOutcome, SchemaComparison,
     Target, connection, tool_of,
 };
 use crate::artifacts;
@@ -13,8 +13,8 @@ use crate::domain::{Backup, RecoveryTarget};
 use crate::pg::ConnInfo;
 use crate::progress::{Progress, Quiet};
 use crate::recovery::{
-    Advance, Archiving, DataDirectory, Error, Expected, Planted, Recovery, ToolRestore, check_clone,
-    start_clone,
+    Archiving, ClusterRecovery, DataDirectory, Error, Expected, ExternalRestore, PostRestore,
+    RestoredDirectory, check_clone, start_clone,
 };
 use crate::store::Access;
 use crate::tools::{Adapter, Programs};
@@ -82,8 +82,8 @@ impl DirectoryRestore<'_> {
                 (planted, vec![self.backup().id])
             }
         };
-        let Planted { bytes, duration, tablespaces, recovered } = planted;
-        let dbname = recovery.as_ref().map(|recovery| recovery.advance.dbname);
+        let RestoredDirectory { bytes, duration, tablespaces, recovered } = planted;
+        let dbname = recovery.as_ref().map(|recovery| recovery.post_restore.dbname);
         let server = match (&recovered, dbname) {
             (Some(recovered), Some(dbname)) if self.destination.start => {
                 Some(start_clone(&self.destination.path, recovered, dbname, self.programs))
@@ -98,8 +98,8 @@ impl DirectoryRestore<'_> {
             bytes,
             duration,
             schema: SchemaComparison::of(with, difference),
-            ran: recovery.as_ref().map(|recovery| recovery.advance.names()).unwrap_or_default(),
-            made: Made::Directory(MadeDirectory {
+            ran: recovery.as_ref().map(|recovery| recovery.post_restore.names()).unwrap_or_default(),
+            made: Created::Directory(CreatedDirectory {
                 path: self.destination.path.clone(),
                 tablespaces,
                 archiving: self.destination.archiving,
@@ -124,7 +124,7 @@ impl DirectoryRestore<'_> {
         &'b self,
         server: Option<&'b ConnInfo>,
         progress: &'b dyn Progress,
-    ) -> Result<Option<Recovery<'b>>, Error> {
+    ) -> Result<Option<ClusterRecovery<'b>>, Error> {
         let destination = self.destination;
         if self.target.forward.is_none() && !destination.check_schema && !destination.start {
             return Ok(None);
@@ -135,14 +135,14 @@ impl DirectoryRestore<'_> {
             backup: backup.id,
             database: backup.database.clone(),
         })?;
-        let advance = Advance {
+        let post_restore = PostRestore {
             forward: self.target.forward.clone(),
             expected: self.target.expected.clone(),
             allow_schema_difference: self.allow_schema_difference,
             alone: true,
-            ..Advance::nowhere(backup, dbname, self.programs.clone(), staging, progress)
+            ..PostRestore::nowhere(backup, dbname, self.programs.clone(), staging, progress)
         };
-        let mut recovery = Recovery::new(advance, server.map_or("postgres", ConnInfo::user));
+        let mut recovery = ClusterRecovery::new(post_restore, server.map_or("postgres", ConnInfo::user));
         recovery.mark &= destination.until == RecoveryTarget::Immediate;
         recovery.start = destination.start;
         Ok(Some(recovery))
@@ -174,7 +174,7 @@ impl DirectoryRestore<'_> {
         &'b self,
         adapter: &'b dyn Adapter,
         members: &'b [(Backup, Access)],
-        recovery: Option<&'b Recovery<'b>>,
+        recovery: Option<&'b ClusterRecovery<'b>>,
         progress: &'b dyn Progress,
     ) -> Result<DataDirectory<'b>, Error> {
         let (destination, entry) = (self.destination, &self.target.entry);
@@ -199,10 +199,10 @@ impl DirectoryRestore<'_> {
     fn by_tool<'b>(
         &'b self,
         adapter: &'b dyn Adapter,
-        recovery: Option<&'b Recovery<'b>>,
+        recovery: Option<&'b ClusterRecovery<'b>>,
         progress: &'b dyn Progress,
-    ) -> ToolRestore<'b> {
-        ToolRestore {
+    ) -> ExternalRestore<'b> {
+        ExternalRestore {
             backup: self.backup(),
             adapter,
             path: self.destination.path.clone(),

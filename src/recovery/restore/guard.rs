@@ -3,13 +3,13 @@
 //! database.
 
 use super::Refusal;
-use super::record::{Done, location_of_database, record};
+use super::record::{RestoreFacts, location_of_database, record};
 use crate::config::{DatabaseConfig, Origin, Setting, Tool};
 use crate::domain::{BackupType, DumpOptions, Line, RestoreMode, Status, VerificationStatus};
 use crate::ledger::{Entry, Filter};
 use crate::pg::{Client, ConnInfo, NAME_BYTES_MAX, Properties};
 use crate::progress::Progress;
-use crate::recovery::{Advance, Error, Restore, swap_in};
+use crate::recovery::{Error, PostRestore, Restore, swap_in};
 use crate::store::StoredBackup;
 use crate::tools::Program;
 use crate::workspace::{Workspace, connect, places, store};
@@ -116,7 +116,7 @@ impl<'a> Guard<'a> {
         let aside = self.name_beside("failed", &stamp);
         let (programs, staging) = (workspace.programs()?, store::staging(workspace)?);
         let restore = Restore {
-            advance: Advance::nowhere(backup, &restored, programs, staging, progress),
+            post_restore: PostRestore::nowhere(backup, &restored, programs, staging, progress),
             admin: self.admin.clone(),
             access: places::access_to(workspace, backup)?,
             label: None,
@@ -131,7 +131,7 @@ impl<'a> Guard<'a> {
             aside: aside.clone(),
             source: Box::new(source),
         })?;
-        let done = Done {
+        let done = RestoreFacts {
             mode: RestoreMode::Disaster,
             target: location_of_database(&self.info),
             commit: backup.commit.clone(),

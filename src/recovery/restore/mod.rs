@@ -28,14 +28,14 @@ use crate::pg::ConnInfo;
 use crate::tools::{Adapter, Programs};
 use crate::workspace::{Workspace, connect};
 
-use super::{Archiving, Error, PlannedStep, Roles, Started};
+use super::{Archiving, DetachedServer, Error, PlannedStep, Roles};
 
 pub use copy::{CopyOutcome, CopyRequest};
 pub use estimate::Estimate;
 pub use guard::{Guard, RolledBack};
 pub use nearest::branch_coverage;
 pub use plan::RestorePlan;
-pub use record::{Done, record};
+pub use record::{RestoreFacts, record};
 pub use records::{records, records_for};
 pub use refusal::{Refusal, WalRefusal};
 pub use request::{DatabaseDestination, Destination, DirectoryDestination, RestoreRequest};
@@ -87,21 +87,21 @@ pub struct RestoreOutcome {
     /// The names of the migrations that were run.
     pub ran: Vec<String>,
     /// The new database or data directory.
-    pub made: Made,
+    pub made: Created,
 }
 
 /// The database or data directory that a restore has created.
 #[derive(Debug)]
-pub enum Made {
+pub enum Created {
     /// A database.
-    Database(MadeDatabase),
+    Database(CreatedDatabase),
     /// A data directory.
-    Directory(MadeDirectory),
+    Directory(CreatedDirectory),
 }
 
 /// A database that was created.
 #[derive(Debug)]
-pub struct MadeDatabase {
+pub struct CreatedDatabase {
     /// The connection to the database.
     pub info: ConnInfo,
     /// The roles that were created and kept, if roles were requested.
@@ -117,7 +117,7 @@ pub struct MadeDatabase {
 
 /// A data directory that was created.
 #[derive(Debug)]
-pub struct MadeDirectory {
+pub struct CreatedDirectory {
     /// The path of the data directory.
     pub path: PathBuf,
     /// The directories of its tablespaces.
@@ -131,7 +131,7 @@ pub struct MadeDirectory {
     /// True if the WAL was replayed. Otherwise the next server replays it.
     pub is_recovered: bool,
     /// The server that was started on the data directory, if a start was requested.
-    pub server: Option<Result<Started, Error>>,
+    pub server: Option<Result<DetachedServer, Error>>,
 }
 
 /// Returns the connection to the server on which to restore. It is the named server, else the server

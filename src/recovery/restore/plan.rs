@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::database::DatabaseRestore;
 use super::directory::DirectoryRestore;
 use super::estimate::{Estimate, estimate};
-use super::record::{Done, location_of_database, location_of_directory, record};
-use super::{Description, Destination, Made, Refusal, RestoreOutcome, RestoreRequest, Target};
+use super::record::{RestoreFacts, location_of_database, location_of_directory, record};
+use super::{Created, Description, Destination, Refusal, RestoreOutcome, RestoreRequest, Target};
 use crate::domain::{RecoveryTarget, RestoreMode};
 use crate::progress::Progress;
 use crate::recovery::Error;
@@ -110,17 +110,17 @@ impl<'a> RestorePlan<'a> {
     pub fn record(&self, outcome: &RestoreOutcome) -> Result<(), Error> {
         let ran = ("ran", Value::from(outcome.ran.clone()));
         let (target, more) = match &outcome.made {
-            Made::Database(made) => {
+            Created::Database(made) => {
                 let mut more = vec![("size_bytes", outcome.bytes.into()), ran];
                 more.extend(made.part.clone().map(|part| ("part", part.into())));
                 (location_of_database(&made.info), more)
             }
-            Made::Directory(made) => {
+            Created::Directory(made) => {
                 let until = ("until", made.until.to_string().into());
                 (location_of_directory(&made.path), vec![until, ran])
             }
         };
-        let done = Done {
+        let done = RestoreFacts {
             mode: RestoreMode::Clone,
             target,
             commit: outcome.commit.clone(),

@@ -18,7 +18,7 @@ use crate::workspace::Workspace;
 const DIFFERENCE_BYTES_MAX: usize = 16 << 10;
 
 /// The facts of a successful restore that are recorded.
-pub struct Done {
+pub struct RestoreFacts {
     /// The mode: into a new destination or in place.
     pub mode: RestoreMode,
     /// The location of the database or directory, or the error if a record cannot name it.
@@ -37,7 +37,7 @@ pub struct Done {
 ///
 /// # Errors
 /// If the ledger cannot be written, or if the backup is not restorable any more.
-pub fn record(entry: &Entry, done: Done, workspace: &Workspace) -> Result<(), Error> {
+pub fn record(entry: &Entry, done: RestoreFacts, workspace: &Workspace) -> Result<(), Error> {
     let backup = &entry.backup;
     let details = details(&done);
     let event = RestoredEvent { mode: done.mode, target: done.target?, commit: done.commit, details };
@@ -49,7 +49,7 @@ pub fn record(entry: &Entry, done: Done, workspace: &Workspace) -> Result<(), Er
     Ok(())
 }
 
-fn details(done: &Done) -> Metadata {
+fn details(done: &RestoreFacts) -> Metadata {
     let mut facts = vec![
         ("duration_s", json!(done.duration.as_secs_f64())),
         ("pggit_version", json!(env!("CARGO_PKG_VERSION"))),

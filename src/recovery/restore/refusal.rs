@@ -3,7 +3,7 @@
 use crate::config::Origin;
 use crate::domain::{BackupId, CommitId, DatabaseName, Lsn, Timestamp};
 use crate::ledger;
-use crate::recovery::Gap;
+use crate::recovery::MigrationConflict;
 
 /// A request that is refused. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +48,7 @@ pub enum Refusal {
     #[error("{gap}")]
     NoWay {
         /// The reason.
-        gap: Gap,
+        gap: MigrationConflict,
         /// The name of the nearest backup.
         name: String,
         /// The id of the nearest backup.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::record::{Done, location_of_database, location_of_directory, record};
+use super::record::{RestoreFacts, location_of_database, location_of_directory, record};
 use super::request::VERSION;
 use super::target::locate_for;
 use super::{
@@ -22,7 +22,8 @@ use crate::ledger::Entry;
 use crate::process::crash_point;
 use crate::progress::Progress;
 use crate::recovery::in_place::{
-    self, DatabaseSite, DirectorySite, Identity, Journal, Journals, Open, Place, Site, Spot, Stage, Stand,
+    self, DatabaseSite, DirectorySite, Identity, Journal, Journals, LockedJournal, Positions, ReplacedObject,
+    Slot, Stage, SwapTarget,
 };
 use crate::recovery::{Effect, Error, PlannedStep};
 use crate::workspace::{Workspace, connect, places, store};
@@ -71,11 +72,11 @@ impl Original {
     /// Returns the object that a journal names. `request` is the original request.
     fn of_journal(journal: &Journal, request: &RestoreRequest, workspace: &Workspace) -> Result<Self, Error> {
         let (dbname, expected) = match &journal.place {
-            Place::Directory { path, beside, aside } => {
+            ReplacedObject::Directory { path, beside, aside } => {
                 let site = DirectorySite::of(path, beside, aside);
                 return Ok(Self::Directory(site.with_mapped(mapped(request))));
             }
-            Place::Database { dbname, system_identifier, .. } => (dbname, system_identifier),
+            ReplacedObject::Database { dbname, system_identifier, .. } => (dbname, system_identifier),
         };
         let (server, disconnect) = match &request.destination {
             Destination::Database(database) => (database.server.as_deref(), database.disconnect),
@@ -91,14 +92,14 @@ impl Original {
         Ok(Self::Database(Box::new(site)))
     }
 
-    fn site(&self) -> &dyn Site {
+    fn site(&self) -> &dyn SwapTarget {
         match self {
             Self::Database(site) => site.as_ref(),
             Self::Directory(site) => site,
         }
     }
 
-    fn place(&self) -> Place {
+    fn place(&self) -> ReplacedObject {
         match self {
             Self::Database(site) => site.place(),
             Self::Directory(site) => site.place(),
@@ -124,13 +125,13 @@ fn mapped(request: &RestoreRequest) -> Vec<PathBuf> {
 }
 
 /// Returns the request that creates the new object beside the old one.
-fn beside(request: &RestoreRequest, place: &Place) -> RestoreRequest {
+fn beside(request: &RestoreRequest, place: &ReplacedObject) -> RestoreRequest {
     let mut beside = request.clone();
     match (&mut beside.destination, place) {
-        (Destination::Database(database), Place::Database { beside, .. }) => {
+        (Destination::Database(database), ReplacedObject::Database { beside, .. }) => {
             database.name = Some(beside.clone());
         }
-        (Destination::Directory(directory), Place::Directory { beside, .. }) => {
+        (Destination::Directory(directory), ReplacedObject::Directory { beside, .. }) => {
             directory.path.clone_from(beside);
         }
         // A target in a journal has the same kind as the destination in its request.
@@ -193,7 +194,7 @@ impl<'a> Replacement<'a> {
     }
 
     /// Returns the database or data directory to replace.
-    pub fn place(&self) -> Place {
+    pub fn place(&self) -> ReplacedObject {
         self.original.place()
     }
 
@@ -229,7 +230,7 @@ impl<'a> Replacement<'a> {
             return Err(Error::NotOver { what: earlier.place.to_string(), id });
         }
         self.original.preflight()?;
-        let old = self.original.site().identity(Spot::InPlace)?;
+        let old = self.original.site().identity(Slot::InPlace)?;
         old.ok_or_else(|| Refusal::Gone { what: place.to_string() }.into())
     }
 
@@ -255,7 +256,7 @@ impl<'a> Replacement<'a> {
 
 /// An in-place restore with an open journal.
 pub struct UnfinishedRestore<'a> {
-    open: Open,
+    open: LockedJournal,
     original: Original,
     request: RestoreRequest,
     workspace: &'a Workspace,
@@ -266,7 +267,7 @@ pub struct Replaced {
     /// The id of the restore, to finish or abort it.
     pub id: String,
     /// The database or directory that was replaced.
-    pub place: Place,
+    pub place: ReplacedObject,
     /// The backup.
     pub backup: BackupId,
     /// The commit of the new object.
@@ -329,7 +330,7 @@ impl<'a> UnfinishedRestore<'a> {
                 Ok(outcome) => made = Some(outcome),
                 // The old object is unchanged. Everything of the new object has to be removed.
                 Err(source) => {
-                    return Err(match in_place::put_back(self.open, self.original.site()) {
+                    return Err(match in_place::roll_back(self.open, self.original.site()) {
                         Ok(()) => source,
                         Err(_) => Error::LeftBehind { id, source: Box::new(source) },
                     });
@@ -360,7 +361,7 @@ impl<'a> UnfinishedRestore<'a> {
         }
         let outcome = RestorePlan::new(beside(&self.request, &place), self.workspace)?.execute(progress)?;
         let schema = outcome.schema.clone().map(|schema| (schema.with, schema.difference));
-        self.open.advance(|journal| journal.schema = schema)?;
+        self.open.post_restore(|journal| journal.schema = schema)?;
         crash_point("recovery.in-place.made");
         if let Original::Directory(directory) = &self.original {
             directory.hand_over()?;
@@ -385,7 +386,7 @@ impl<'a> UnfinishedRestore<'a> {
         };
         let seconds = workspace.now().seconds_since(journal.begun_at);
         let schema = journal.schema.clone();
-        let done = Done {
+        let done = RestoreFacts {
             mode: RestoreMode::Disaster,
             target,
             commit: journal.commit.clone(),
@@ -400,12 +401,12 @@ impl<'a> UnfinishedRestore<'a> {
     ///
     /// # Errors
     /// If the restore is being finished, or if another object has one of the names.
-    pub fn abort(self) -> Result<Place, Error> {
+    pub fn abort(self) -> Result<ReplacedObject, Error> {
         if self.open.journal().stage == Stage::Finishing {
             return Err(state(self.open.id(), "is being finished", "finish"));
         }
         let place = self.open.journal().place.clone();
-        in_place::put_back(self.open, self.original.site())?;
+        in_place::roll_back(self.open, self.original.site())?;
         Ok(place)
     }
 
@@ -414,13 +415,13 @@ impl<'a> UnfinishedRestore<'a> {
     ///
     /// # Errors
     /// If the new object is not in place.
-    pub fn finish(self) -> Result<(Place, Vec<PathBuf>), Error> {
+    pub fn finish(self) -> Result<(ReplacedObject, Vec<PathBuf>), Error> {
         if !matches!(self.open.journal().stage, Stage::Replaced | Stage::Finishing) {
             return Err(Refusal::NotInPlace { id: self.open.id() }.into());
         }
         let place = self.open.journal().place.clone();
         let tablespaces = match &self.original {
-            Original::Directory(directory) => directory.tablespaces(Spot::Aside),
+            Original::Directory(directory) => directory.tablespaces(Slot::Aside),
             Original::Database(_) => Vec::new(),
         };
         in_place::finish(self.open, self.original.site())?;
@@ -451,22 +452,22 @@ pub struct RestoreStatus {
     /// True if a process holds the lock of the restore.
     pub is_busy: bool,
     /// The positions of both objects, or the error if they cannot be determined.
-    pub positions: Result<Positions, Error>,
+    pub positions: Result<RestorePositions, Error>,
 }
 
 /// The positions of the old and the new object.
-pub struct Positions {
+pub struct RestorePositions {
     /// The object in place: `old`, `new`, `another` or `nothing`.
     pub in_place: &'static str,
     /// The position of the old object.
-    pub old: Spot,
+    pub old: Slot,
     /// The position of the new object.
-    pub new: Spot,
+    pub new: Slot,
 }
 
 impl RestoreStatus {
     fn of(id: String, journal: Journal, is_busy: bool, original: &Original) -> Self {
-        let positions = Positions::of(&journal, original);
+        let positions = RestorePositions::of(&journal, original);
         Self { id, journal, is_busy, positions }
     }
 
@@ -478,17 +479,17 @@ impl RestoreStatus {
         let status = |(id, journal, is_busy): (String, Journal, bool)| {
             let original = request_of(&id, &journal)
                 .and_then(|request| Original::of_journal(&journal, &request, workspace));
-            let positions = original.and_then(|original| Positions::of(&journal, &original));
+            let positions = original.and_then(|original| RestorePositions::of(&journal, &original));
             Self { id, journal, is_busy, positions }
         };
         Ok(journals(workspace)?.list()?.into_iter().map(status).collect())
     }
 }
 
-impl Positions {
+impl RestorePositions {
     fn of(journal: &Journal, original: &Original) -> Result<Self, Error> {
-        let Stand { old, new } = in_place::stand(journal, original.site())?;
-        let in_place = match original.site().identity(Spot::InPlace)? {
+        let Positions { old, new } = in_place::stand(journal, original.site())?;
+        let in_place = match original.site().identity(Slot::InPlace)? {
             Some(identity) if identity == journal.old => "old",
             Some(identity) if Some(identity) == journal.new => "new",
             Some(Identity::Inode(..) | Identity::Oid(_)) => "another",

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::target::TargetQuery;
 use crate::domain::{DatabaseName, RecoveryTarget, TableName};
-use crate::recovery::{Archiving, Leniency, Selection};
+use crate::recovery::{Archiving, IgnoreInDiff, Selection};
 
 /// The version of the request format. The journal of an in-place restore contains a request.
 pub(super) const VERSION: u32 = 1;
@@ -94,8 +94,8 @@ impl DatabaseDestination {
     }
 
     /// Returns the schema differences that follow from the omitted parts.
-    pub(super) fn leniency(&self) -> Leniency {
-        Leniency { owners: self.no_owner, privileges: self.no_privileges }
+    pub(super) fn leniency(&self) -> IgnoreInDiff {
+        IgnoreInDiff { owners: self.no_owner, privileges: self.no_privileges }
     }
 }
 

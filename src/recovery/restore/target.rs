@@ -6,7 +6,7 @@ use crate::config::DatabaseConfig;
 use crate::domain::{BackupSelector, DatabaseName, RecoveryTarget, Status, Timestamp};
 use crate::git::Oid;
 use crate::ledger::{self, Entry, Filter, Row};
-use crate::recovery::{AdvancePlan, AdvancePlanner, Candidate, Error, Expected, Forward};
+use crate::recovery::{Candidate, CommitPlan, CommitPlanner, Error, Expected, MigrationPlan};
 use crate::tools::{Migration, Program};
 use crate::workspace::Workspace;
 
@@ -37,7 +37,7 @@ pub struct Target {
     /// The wanted commit of the database.
     pub commit: Oid,
     /// The migrations, if the backup is of another commit than the wanted one.
-    pub forward: Option<Forward>,
+    pub forward: Option<MigrationPlan>,
     /// The expected schema after the migrations.
     pub expected: Expected,
 }
@@ -51,7 +51,7 @@ impl Target {
     /// this program lead to the commit.
     pub fn find(query: &TargetQuery<'_>, workspace: &Workspace) -> Result<Self, Error> {
         let (entry, commit) = locate(query, workspace)?;
-        let AdvancePlan { forward, expected, unseen } = plan(&entry, commit, workspace)?;
+        let CommitPlan { forward, expected, unseen } = plan(&entry, commit, workspace)?;
         if let Some((first, more)) = unseen.split_first() {
             let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
             workspace.reporter().warning(&format!(
@@ -111,9 +111,9 @@ fn last_before(at: Timestamp, query: &TargetQuery<'_>, workspace: &Workspace) ->
 }
 
 /// Plans the way from the backup to the commit.
-fn plan(entry: &Entry, commit: Oid, workspace: &Workspace) -> Result<AdvancePlan, Error> {
+fn plan(entry: &Entry, commit: Oid, workspace: &Workspace) -> Result<CommitPlan, Error> {
     let (repository, ledger, config) = (workspace.repository()?, workspace.ledger()?, workspace.config()?);
-    Ok(AdvancePlanner::to(commit, repository, ledger, config).from(entry)??)
+    Ok(CommitPlanner::to(commit, repository, ledger, config).from(entry)??)
 }
 
 /// Returns the script of the commit that masks confidential data, if one is configured.

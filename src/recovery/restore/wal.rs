@@ -6,7 +6,7 @@ use super::refusal::WalRefusal;
 use crate::domain::{Lsn, RecoveryTarget, WalKind, WalName};
 use crate::ledger::Entry;
 use crate::recovery::restore::Refusal;
-use crate::recovery::{Error, Log, Run, reach, runs};
+use crate::recovery::{Error, WalRange, WalSource, wal_coverage, wal_ranges};
 use crate::store::Store;
 use crate::workspace::{Workspace, store};
 
@@ -35,8 +35,8 @@ impl ArchivedWal {
     }
 
     /// Returns the ranges without gaps.
-    pub fn runs(&self) -> Vec<Run> {
-        runs(&self.names, self.segment_bytes)
+    pub fn wal_ranges(&self) -> Vec<WalRange> {
+        wal_ranges(&self.names, self.segment_bytes)
     }
 
     /// Returns the number of timelines.
@@ -54,7 +54,7 @@ pub(super) fn wal_source(
     wal_store: Option<&str>,
     entry: &Entry,
     workspace: &Workspace,
-) -> Result<Log, Error> {
+) -> Result<WalSource, Error> {
     let (backup, id) = (&entry.backup, entry.backup.id);
     let refuse = |refusal: WalRefusal| Err(Refusal::from(refusal).into());
     let postgres = backup.postgres.as_ref();
@@ -73,7 +73,7 @@ pub(super) fn wal_source(
     }
     let store = store::open(workspace, wal_store)?;
     let (archived, url) = (ArchivedWal::open(&store, system.as_str())?, store.url().to_string());
-    let reach = reach(&archived.runs(), timeline, start, stop, archived.segment_bytes);
+    let reach = wal_coverage(&archived.wal_ranges(), timeline, start, stop, archived.segment_bytes);
     if !reach.consistent {
         return refuse(WalRefusal::Incomplete { backup: id, store: url });
     }
@@ -85,7 +85,7 @@ pub(super) fn wal_source(
         RecoveryTarget::Lsn(lsn) if archived.timelines() == 1 && u64::from(*lsn) > reach.until => {
             refuse(WalRefusal::AfterEnd { store: url, until: Lsn::from(reach.until) })
         }
-        _ => Ok(Log {
+        _ => Ok(WalSource {
             program: std::env::current_exe()
                 .map_err(|error| Refusal::NoProgram { reason: error.to_string() })?,
             store: url,

@@ -7,24 +7,24 @@
 //! primary server. It accepts connections only after the WAL is replayed.
 
 mod binaries;
-mod ground;
+mod detached;
+mod environment;
 mod settings;
-mod started;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::Error;
 use crate::pg::{self, Client, ConnInfo, Environment, quote_ident, quote_literal};
-use crate::process::{Ending, Server, Stdin, crash_point};
+use crate::process::{Server, ServerStop, Stdin, crash_point};
 use crate::tools::{Connection, ToolVersion};
 use settings::settings;
 
 pub use binaries::{ServerBinaries, find_server_program};
-pub(super) use ground::end_server;
-pub use ground::{Ground, server_user, sweep_grounds};
-pub use started::{Started, check_clone, start_clone};
-pub(super) use started::{check_words, prepare_clone};
+pub use detached::{DetachedServer, check_clone, start_clone};
+pub(super) use detached::{check_words, prepare_clone};
+pub(super) use environment::end_server;
+pub use environment::{ServerEnv, remove_stale, server_user};
 
 /// The application name of this program in `pg_stat_activity`.
 const APPLICATION: &str = "git-pggit";
@@ -37,17 +37,17 @@ const NO_SUPERUSER: [&str; 2] = ["28000", "42501"];
 
 /// The origin of a data directory, and its use afterwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
+pub enum DataOrigin {
     /// The data directory is empty, and is discarded afterwards.
     Initdb,
     /// The data directory was restored, and is discarded afterwards. Its references to other servers
     /// and archives must not be followed.
-    Restored,
-    /// Like `Restored`, but the server fetches the required WAL with the configured
+    ScratchRestore,
+    /// Like `ScratchRestore`, but the server fetches the required WAL with the configured
     /// `restore_command`.
-    Taken,
+    ScratchWithWal,
     /// The data directory was restored, and is kept.
-    Kept,
+    Permanent,
 }
 
 /// A time limit for all work on a private server.
@@ -91,16 +91,16 @@ impl PrivateServer {
     /// Starts the server and waits until it accepts connections. A restored server does so after its
     /// recovery. If no superuser is known, a superuser is created.
     pub fn start(
-        ground: &Ground,
+        server_env: &ServerEnv,
         binaries: &ServerBinaries,
-        origin: Origin,
+        origin: DataOrigin,
         limit: Option<Limit>,
     ) -> Result<Self, Error> {
-        match Self::start_as(ground, binaries, origin, limit, BOOTSTRAP) {
+        match Self::start_as(server_env, binaries, origin, limit, BOOTSTRAP) {
             // The superuser of a restored cluster may have another name.
-            Err(Error::Pg(error)) if origin != Origin::Initdb && lacks_superuser(&error) => {
-                let admin = make_admin(ground, binaries, origin, limit)?;
-                let server = Self::start_as(ground, binaries, origin, limit, &admin)?;
+            Err(Error::Pg(error)) if origin != DataOrigin::Initdb && lacks_superuser(&error) => {
+                let admin = make_admin(server_env, binaries, origin, limit)?;
+                let server = Self::start_as(server_env, binaries, origin, limit, &admin)?;
                 let client = server.connect("template1")?;
                 client
                     .execute(&format!("DROP ROLE {}", quote_ident(&admin)))
@@ -112,25 +112,25 @@ impl PrivateServer {
     }
 
     fn start_as(
-        ground: &Ground,
+        server_env: &ServerEnv,
         binaries: &ServerBinaries,
-        origin: Origin,
+        origin: DataOrigin,
         limit: Option<Limit>,
         superuser: &str,
     ) -> Result<Self, Error> {
-        let mut cmd = ground.cmd(&binaries.postgres).arg("-D").arg(&ground.data);
-        for (name, value) in settings(ground, binaries.version.major, origin) {
+        let mut cmd = server_env.cmd(&binaries.postgres).arg("-D").arg(&server_env.data);
+        for (name, value) in settings(server_env, binaries.version.major, origin) {
             cmd = cmd.arg("-c").arg(format!("{name}={value}"));
         }
         let server = Server::start(cmd, limit.map(|limit| limit.at))?;
         crash_point(match origin {
-            Origin::Kept | Origin::Taken => "recovery.server-started",
-            Origin::Initdb | Origin::Restored => "verify.started",
+            DataOrigin::Permanent | DataOrigin::ScratchWithWal => "recovery.server-started",
+            DataOrigin::Initdb | DataOrigin::ScratchRestore => "verify.started",
         });
-        let admin = conninfo(&ground.home, superuser)?;
-        let (home, version) = (ground.home.clone(), binaries.version.clone());
+        let admin = conninfo(&server_env.home, superuser)?;
+        let (home, version) = (server_env.home.clone(), binaries.version.clone());
         let server = Self { server, home, admin, limit, version };
-        let proved = server.wait().and_then(|client| server.prove(ground, &client));
+        let proved = server.wait().and_then(|client| server.prove(server_env, &client));
         match proved {
             Ok(admin) => Ok(Self { admin, ..server }),
             Err(Error::ServerNotStarted { log }) => {
@@ -148,16 +148,16 @@ impl PrivateServer {
 
     /// Fails if another server answered than the private one. Otherwise creates a superuser of this
     /// program: the roles of a backup may revoke the superuser attribute of the other one.
-    fn prove(&self, ground: &Ground, client: &Client) -> Result<ConnInfo, Error> {
+    fn prove(&self, server_env: &ServerEnv, client: &Client) -> Result<ConnInfo, Error> {
         let trouble = |error: pg::Error| self.trouble(error.into());
         let answer = client.query("SELECT current_setting('data_directory')").map_err(trouble)?;
         let there = answer.first().and_then(|row| row.first()?.clone()).map(PathBuf::from);
-        if there.is_none_or(|there| there != ground.data) {
-            return Err(Error::NotPrivate { path: ground.home.clone() });
+        if there.is_none_or(|there| there != server_env.data) {
+            return Err(Error::NotPrivate { path: server_env.home.clone() });
         }
-        let name = our_name();
+        let name = admin_role_name();
         client.execute(&format!("CREATE ROLE {} SUPERUSER LOGIN", quote_ident(&name))).map_err(trouble)?;
-        conninfo(&ground.home, &name)
+        conninfo(&server_env.home, &name)
     }
 
     fn wait(&self) -> Result<Client, Error> {
@@ -246,24 +246,24 @@ impl PrivateServer {
 }
 
 /// Returns the error for a server that this process stopped early.
-fn ended(ending: Ending, limit: Option<Limit>) -> Error {
+fn ended(ending: ServerStop, limit: Option<Limit>) -> Error {
     match ending {
-        Ending::Deadline => Error::Deadline { after: limit.map_or(Duration::ZERO, |limit| limit.after) },
-        Ending::Interrupted(signal) => Error::Interrupted { signal },
+        ServerStop::Deadline => Error::Deadline { after: limit.map_or(Duration::ZERO, |limit| limit.after) },
+        ServerStop::Interrupted(signal) => Error::Interrupted { signal },
     }
 }
 
 /// Creates a superuser in a restored data directory without a known superuser, in single-user mode.
 /// No server may run on the directory.
 fn make_admin(
-    ground: &Ground,
+    server_env: &ServerEnv,
     binaries: &ServerBinaries,
-    origin: Origin,
+    origin: DataOrigin,
     limit: Option<Limit>,
 ) -> Result<String, Error> {
-    let name = our_name();
-    let mut cmd = ground.cmd(&binaries.postgres).arg("--single").arg("-D").arg(&ground.data);
-    for (name, value) in settings(ground, binaries.version.major, origin) {
+    let name = admin_role_name();
+    let mut cmd = server_env.cmd(&binaries.postgres).arg("--single").arg("-D").arg(&server_env.data);
+    for (name, value) in settings(server_env, binaries.version.major, origin) {
         cmd = cmd.arg("-c").arg(format!("{name}={value}"));
     }
     let sql = format!("CREATE ROLE {} SUPERUSER LOGIN\n", quote_ident(&name));
@@ -272,7 +272,7 @@ fn make_admin(
     Ok(name)
 }
 
-fn our_name() -> String {
+fn admin_role_name() -> String {
     format!("{OURS}{}", uuid::Uuid::new_v4().simple())
 }
 

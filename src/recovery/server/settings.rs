@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::{Ground, Origin};
+use super::{DataOrigin, ServerEnv};
 
 /// The name and the value of a setting.
 pub(super) type Setting = (&'static str, &'static str);
@@ -97,16 +97,20 @@ const UNSET: [&str; 8] = [
 ];
 
 /// Returns all settings for one server.
-pub(super) fn settings(ground: &Ground, major: u32, origin: Origin) -> Vec<(&'static str, String)> {
+pub(super) fn settings(
+    server_env: &ServerEnv,
+    major: u32,
+    origin: DataOrigin,
+) -> Vec<(&'static str, String)> {
     let path = |path: &Path| path.to_string_lossy().into_owned();
     let mut all = vec![
         // The configuration files of this program, and a socket that only its user reaches.
-        ("config_file", path(&ground.files.join("server.conf"))),
-        ("hba_file", path(&ground.files.join("hba.conf"))),
-        ("ident_file", path(&ground.files.join("ident.conf"))),
-        ("unix_socket_directories", path(&ground.home)),
+        ("config_file", path(&server_env.files.join("server.conf"))),
+        ("hba_file", path(&server_env.files.join("hba.conf"))),
+        ("ident_file", path(&server_env.files.join("ident.conf"))),
+        ("unix_socket_directories", path(&server_env.home)),
     ];
-    let is_restored = origin != Origin::Initdb;
+    let is_restored = origin != DataOrigin::Initdb;
     let private: Vec<Setting> =
         if is_restored { private_restored(major).collect() } else { private(major).collect() };
     let mut add = |them: &[Setting]| {
@@ -118,27 +122,27 @@ pub(super) fn settings(ground: &Ground, major: u32, origin: Origin) -> Vec<(&'st
         add(&[("recovery_target_action", "promote")]);
     }
     match origin {
-        Origin::Initdb => {
+        DataOrigin::Initdb => {
             add(THROWN_AWAY);
             add(&[("wal_level", "minimal"), ("max_wal_senders", "0")]);
         }
-        Origin::Restored => {
+        DataOrigin::ScratchRestore => {
             add(THROWN_AWAY);
             UNSET.iter().for_each(|name| add(&[(name, "")]));
         }
-        Origin::Taken => {
+        DataOrigin::ScratchWithWal => {
             add(THROWN_AWAY);
             // If there is another user, the WAL was copied: that user may be unable to read the
             // repository of the tool.
-            if ground.user.is_some() {
+            if server_env.user.is_some() {
                 UNSET.iter().for_each(|name| add(&[(name, "")]));
             }
         }
-        Origin::Kept => add(KEPT),
+        DataOrigin::Permanent => add(KEPT),
     }
     // Event triggers of the backup may run only in a cluster that is kept. The setting exists since
     // PostgreSQL 17.
-    if major >= 17 && origin != Origin::Kept {
+    if major >= 17 && origin != DataOrigin::Permanent {
         add(&[("event_triggers", "off")]);
     }
     all
@@ -152,20 +156,25 @@ mod tests {
 
     #[test]
     fn every_server_is_private_and_told_each_setting_once() {
-        let ground = Ground {
+        let server_env = ServerEnv {
             data: "/g/data".into(),
             home: "/g".into(),
             files: "/g/files".into(),
             user: None,
-            prefix: Vec::new(),
+            wrapper: Vec::new(),
         };
         for major in [14, 15, 18] {
-            for origin in [Origin::Initdb, Origin::Restored, Origin::Taken, Origin::Kept] {
-                let told = settings(&ground, major, origin);
+            for origin in [
+                DataOrigin::Initdb,
+                DataOrigin::ScratchRestore,
+                DataOrigin::ScratchWithWal,
+                DataOrigin::Permanent,
+            ] {
+                let told = settings(&server_env, major, origin);
                 let names: BTreeSet<_> = told.iter().map(|(name, _)| name).collect();
                 assert_eq!(names.len(), told.len(), "{told:?}");
                 let all: Vec<Setting> = match origin {
-                    Origin::Initdb => private(major).collect(),
+                    DataOrigin::Initdb => private(major).collect(),
                     _ => private_restored(major).collect(),
                 };
                 for (name, value) in all {

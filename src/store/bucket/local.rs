@@ -43,7 +43,7 @@ impl Local {
     /// Writes `content` into a temporary file, and calls `link` to give it the name `path`. Fails
     /// if a directory or the file cannot be written.
     fn name_it<T>(&self, path: &Path, content: &[u8], link: impl Fn(&Path) -> io::Result<T>) -> Result<T> {
-        let partial = Partial::write(&self.directory.join(PARTIAL), content)?;
+        let partial = TempFile::write(&self.directory.join(PARTIAL), content)?;
         crash_point("store.object.partial");
         let parent = path.parent().unwrap_or(&self.directory);
         let linked = loop {
@@ -167,9 +167,9 @@ impl Storage for Local {
 }
 
 /// A temporary file. Removed on drop.
-struct Partial(PathBuf);
+struct TempFile(PathBuf);
 
-impl Partial {
+impl TempFile {
     fn write(directory: &Path, content: &[u8]) -> Result<Self> {
         make_directories(directory)?;
         let path = directory.join(Uuid::now_v7().to_string());
@@ -181,7 +181,7 @@ impl Partial {
     }
 }
 
-impl Drop for Partial {
+impl Drop for TempFile {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.0);
     }

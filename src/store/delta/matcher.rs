@@ -82,7 +82,7 @@ impl Matcher {
 
     /// Finds the best copy that covers the offset `at` of the target. It may begin before it,
     /// within the pending literal that begins at `literal`.
-    fn find(&self, base: &[u8], target: &[u8], literal: usize, at: usize, expected: usize) -> Option<Found> {
+    fn find(&self, base: &[u8], target: &[u8], literal: usize, at: usize, expected: usize) -> Option<Match> {
         if at == literal
             && let Some(found) = nearby(base, target, at, expected)
         {
@@ -102,7 +102,7 @@ impl Matcher {
             }
             let back = common_suffix(&base[..place], &target[literal..at]);
             let length = back + common_prefix(&base[place..], &target[at..]);
-            let found = Found { target: at - back, base: place - back, length };
+            let found = Match { target: at - back, base: place - back, length };
             if best.as_ref().is_none_or(|best| found.beats(best, expected)) {
                 best = Some(found);
             }
@@ -112,13 +112,13 @@ impl Matcher {
 }
 
 /// A match: offsets in target and base, and the length, in bytes.
-struct Found {
+struct Match {
     target: usize,
     base: usize,
     length: usize,
 }
 
-impl Found {
+impl Match {
     /// Returns true if this match is better. Longer matches are better; of similar lengths, the
     /// nearer one, because its offset takes fewer bits.
     fn beats(&self, other: &Self, expected: usize) -> bool {
@@ -131,33 +131,33 @@ impl Found {
 }
 
 /// Returns the match at the same offset, after an overwritten piece.
-fn overwritten(base: &[u8], target: &[u8], at: usize, same_place: usize) -> Option<Found> {
+fn overwritten(base: &[u8], target: &[u8], at: usize, same_place: usize) -> Option<Match> {
     let length = common_prefix(base.get(same_place..)?, &target[at..]);
-    (length >= COPY_MIN).then_some(Found { target: at, base: same_place, length })
+    (length >= COPY_MIN).then_some(Match { target: at, base: same_place, length })
 }
 
 /// Tries the most frequent cases first: the base continues at the expected offset, or after a
 /// removed, inserted or overwritten piece.
-fn nearby(base: &[u8], target: &[u8], at: usize, expected: usize) -> Option<Found> {
+fn nearby(base: &[u8], target: &[u8], at: usize, expected: usize) -> Option<Match> {
     let (old, new) = (base.get(expected..)?, &target[at..]);
     let length = common_prefix(old, new);
     if length >= COPY_MIN || (length > 0 && length == new.len()) {
-        return Some(Found { target: at, base: expected, length });
+        return Some(Match { target: at, base: expected, length });
     }
     let (next_old, next_new) = (old.get(..COPY_MIN)?, new.get(..COPY_MIN)?);
     if let Some(removed) = position(&old[..old.len().min(SHIFT_MAX)], next_new) {
         let length = common_prefix(&old[removed..], new);
-        return Some(Found { target: at, base: expected + removed, length });
+        return Some(Match { target: at, base: expected + removed, length });
     }
     if let Some(inserted) = position(&new[..new.len().min(SHIFT_MAX)], next_old) {
         let length = common_prefix(old, &new[inserted..]);
-        return Some(Found { target: at + inserted, base: expected, length });
+        return Some(Match { target: at + inserted, base: expected, length });
     }
     let most = OVERWRITTEN_MAX.min(old.len()).min(new.len()).saturating_sub(COPY_MIN);
     let same = |skip: &usize| old[*skip..*skip + COPY_MIN] == new[*skip..*skip + COPY_MIN];
     let skip = (1..most).find(same)?;
     let length = common_prefix(&old[skip..], &new[skip..]);
-    (length >= SURELY_OVERWRITTEN).then_some(Found { target: at + skip, base: expected + skip, length })
+    (length >= SURELY_OVERWRITTEN).then_some(Match { target: at + skip, base: expected + skip, length })
 }
 
 /// Returns the offset of `wanted`. General search algorithms take longer to prepare than this

@@ -24,7 +24,7 @@ pub(super) struct Document {
     pub(super) keys: Vec<KeyEntry>,
     pub(super) recipients: Vec<RecipientEntry>,
     /// All changes, oldest first. Entries are never removed.
-    pub(super) history: Vec<Change>,
+    pub(super) history: Vec<KeyChange>,
     #[serde(flatten)]
     other: Map<String, Value>,
 }
@@ -99,7 +99,7 @@ pub enum Action {
 
 /// A change of keys or recipients, and its author.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct Change {
+pub struct KeyChange {
     /// The time of the change, RFC 3339.
     pub at: String,
     /// The author of the change, by their own name.
@@ -122,7 +122,7 @@ pub struct Change {
     pub other: Map<String, Value>,
 }
 
-impl Change {
+impl KeyChange {
     pub(super) fn new(author: &Author, action: Action) -> Self {
         Self {
             at: author.at.to_string(),
@@ -152,7 +152,7 @@ impl Document {
         let created_at = author.at.to_string();
         let keys: Vec<KeyEntry> =
             secrets.key_ids().into_iter().map(|id| KeyEntry { id, created_at: created_at.clone() }).collect();
-        let init = Change::new(author, Action::Init);
+        let init = KeyChange::new(author, Action::Init);
         let history = keys.iter().map(|key| init.clone().with_key(&key.id)).collect();
         Self { format: FORMAT, store, keys, recipients: Vec::new(), history, other: Map::new() }
     }

@@ -14,7 +14,7 @@ mod secrets;
 use serde::Serialize;
 use uuid::Uuid;
 
-pub use document::{Action, Change, KeyEntry, RecipientKind};
+pub use document::{Action, KeyChange, KeyEntry, RecipientKind};
 pub use keyring::{Keyring, Passphrase, generate_identity};
 pub use recipient::NewRecipient;
 
@@ -60,7 +60,7 @@ pub struct KeysView {
     /// The recipients.
     pub recipients: Vec<RecipientView>,
     /// All changes, oldest first.
-    pub history: Vec<Change>,
+    pub history: Vec<KeyChange>,
     /// Older keys objects that a crashed change has left; their recipients can still decrypt the
     /// keys of that time.
     pub superseded: Vec<String>,
@@ -120,7 +120,7 @@ impl StoreKeys {
             if let Some(known) = same {
                 return Err(Error::RecipientKnown { recipient: name_of(known) });
             }
-            document.history.push(Change::of(author, Action::Add, &entry));
+            document.history.push(KeyChange::of(author, Action::Add, &entry));
             document.recipients.push(entry);
             Ok(secrets)
         })
@@ -136,7 +136,7 @@ impl StoreKeys {
                 return Err(Error::LastRecipient { url: self.bucket.url().to_string() });
             }
             let entry = document.recipients.remove(at);
-            document.history.push(Change::of(author, Action::Remove, &entry));
+            document.history.push(KeyChange::of(author, Action::Remove, &entry));
             Ok(secrets)
         })
     }
@@ -152,7 +152,7 @@ impl StoreKeys {
                 entry.secrets = key.and_then(|key| secrets.wrap(&key)).ok_or_else(no_randomness)?;
             }
             let id = secrets.key_ids().pop().unwrap_or_default();
-            document.history.push(Change::new(author, Action::Rotate).with_key(&id));
+            document.history.push(KeyChange::new(author, Action::Rotate).with_key(&id));
             document.keys.push(KeyEntry { id, created_at: author.at.to_string() });
             Ok(secrets)
         })
@@ -211,7 +211,7 @@ pub(super) fn begin(
         if document.recipients.iter().any(|known| known.recipient == entry.recipient) {
             return Err(Error::RecipientKnown { recipient: name_of(&entry) });
         }
-        document.history.push(Change::of(author, Action::Add, &entry));
+        document.history.push(KeyChange::of(author, Action::Add, &entry));
         document.recipients.push(entry);
     }
     let crypt = Crypt::from(secrets.keys().ok_or_else(no_randomness)?);

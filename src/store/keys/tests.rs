@@ -260,7 +260,7 @@ fn a_change_of_a_replaced_keys_object_is_retried() {
             assert_eq!(place.objects(), ["00000003"]);
         }
         let entry = recipients[2].entry(&secrets, &ada).unwrap();
-        document.history.push(Change::of(&ada, Action::Add, &entry));
+        document.history.push(KeyChange::of(&ada, Action::Add, &entry));
         document.recipients.push(entry);
         Ok(secrets)
     });

@@ -18,7 +18,7 @@ const ATTEMPTS: usize = 10;
 
 /// The directory of a backup that is not published yet. Removed on drop.
 #[derive(Debug)]
-pub struct Draft {
+pub struct PendingDirectory {
     dir: OwnedDir,
     partial: PathBuf,
     location: PathBuf,
@@ -26,7 +26,7 @@ pub struct Draft {
     published: bool,
 }
 
-impl Draft {
+impl PendingDirectory {
     /// Begins the backup `backup_id` of `database` in the directory `root`, which must exist. Fails
     /// if the backup exists.
     pub fn create(root: &Path, database: &str, backup_id: &str) -> Result<Self, Error> {
@@ -148,7 +148,7 @@ impl Draft {
     }
 }
 
-impl Drop for Draft {
+impl Drop for PendingDirectory {
     fn drop(&mut self) {
         // By its name: the open directory may be that of the published backup.
         self.dir.leave();

@@ -10,7 +10,7 @@
 //! DIR/<database>/.<backup id>.removed/            being removed
 //! ```
 //!
-//! A backup is written as a [`Draft`]. It gets its name only when all bytes and directory entries
+//! A backup is written as a [`PendingDirectory`]. It gets its name only when all bytes and directory entries
 //! of it are on disk, and is never changed after that. A draft that is dropped removes itself.
 //! [`sweep_partials`] removes the drafts of crashed processes, which it recognizes by their owner
 //! files.
@@ -26,7 +26,7 @@ mod sweep;
 mod writer;
 
 use crate::domain::Compression;
-pub use draft::Draft;
+pub use draft::PendingDirectory;
 pub use location::FileUri;
 pub use stored::{FileKind, Stored, StoredFile, remove};
 pub use sweep::sweep_partials;

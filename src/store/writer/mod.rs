@@ -87,12 +87,12 @@ struct WriterState {
     remembered: Mutex<HashMap<[u8; 32], Chunk>>,
     pool: Mutex<BufferPool>,
     failed: AtomicBool,
-    failure: Mutex<Failure>,
+    failure: Mutex<FirstError>,
 }
 
 /// The first failure. The first caller gets the error, the later ones its text.
 #[derive(Default)]
-struct Failure {
+struct FirstError {
     error: Option<Error>,
     text: String,
 }
@@ -314,7 +314,7 @@ impl WriterState {
     fn fail(&self, error: Error) {
         let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
         if failure.text.is_empty() {
-            *failure = Failure { text: error.to_string(), error: Some(error) };
+            *failure = FirstError { text: error.to_string(), error: Some(error) };
         }
         drop(failure);
         self.failed.store(true, Ordering::Release);

@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 
 use super::{NAME, location};
 use crate::domain::{BackupId, BackupType, Line, Metadata, Postgres, Timestamp};
-use crate::tools::Fault;
-use crate::tools::adapter::{Catalogued, CataloguedFacts};
+use crate::tools::ExternalError;
+use crate::tools::adapter::{CatalogEntry, CataloguedFacts};
 use crate::tools::external::{is_word, version_text};
 
 /// The status of a complete backup with all WAL that it needs.
@@ -20,7 +20,7 @@ pub(super) const OUR_NAME: &str = "pggit-";
 
 /// A backup in the output of `show-backup`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Shown {
+pub struct BarmanBackup {
     /// The backup id.
     pub id: String,
     /// The status: `DONE`, `FAILED`, ...
@@ -29,10 +29,10 @@ pub struct Shown {
 }
 
 /// Returns the JSON object in an output. Fails if there is none.
-pub(super) fn object(asked: &'static str, answer: &[u8]) -> Result<Map<String, Value>, Fault> {
+pub(super) fn object(asked: &'static str, answer: &[u8]) -> Result<Map<String, Value>, ExternalError> {
     match serde_json::from_slice(answer) {
         Ok(Value::Object(object)) => Ok(object),
-        _ => Err(Fault::answer(asked, answer)),
+        _ => Err(ExternalError::answer(asked, answer)),
     }
 }
 
@@ -50,13 +50,13 @@ pub(super) fn errors(answer: &[u8]) -> Vec<String> {
 
 /// Returns the ids and statuses of all backups of `server`, the oldest first. Fails if the output
 /// is not understood.
-pub fn parse_list(answer: &[u8], server: &str) -> Result<Vec<(String, String)>, Fault> {
+pub fn parse_list(answer: &[u8], server: &str) -> Result<Vec<(String, String)>, ExternalError> {
     const ASKED: &str = "list-backups";
     let object = object(ASKED, answer)?;
     let Some(Value::Array(list)) = object.get(server) else {
         // Some versions do not list a server without backups.
         return if object.keys().any(|key| key.starts_with("_E")) || object.len() > 1 {
-            Err(Fault::answer(ASKED, answer))
+            Err(ExternalError::answer(ASKED, answer))
         } else {
             Ok(Vec::new())
         };
@@ -66,28 +66,30 @@ pub fn parse_list(answer: &[u8], server: &str) -> Result<Vec<(String, String)>, 
         Some((id.to_owned(), item.get("status")?.as_str()?.to_owned()))
     };
     let mut found: Vec<_> =
-        list.iter().map(one).collect::<Option<_>>().ok_or_else(|| Fault::answer(ASKED, answer))?;
+        list.iter().map(one).collect::<Option<_>>().ok_or_else(|| ExternalError::answer(ASKED, answer))?;
     found.sort();
     Ok(found)
 }
 
 /// Parses the output of `show-backup`. Fails if the backup, its id or its status is missing.
-pub fn parse_show(answer: &[u8], server: &str) -> Result<Shown, Fault> {
+pub fn parse_show(answer: &[u8], server: &str) -> Result<BarmanBackup, ExternalError> {
     const ASKED: &str = "show-backup";
     let mut object = object(ASKED, answer)?;
-    let Some(Value::Object(facts)) = object.remove(server) else { return Err(Fault::answer(ASKED, answer)) };
+    let Some(Value::Object(facts)) = object.remove(server) else {
+        return Err(ExternalError::answer(ASKED, answer));
+    };
     let text = |key: &str| facts.get(key).and_then(Value::as_str).map(str::to_owned);
     match (text("backup_id").filter(|id| is_word(id)), text("status")) {
-        (Some(id), Some(status)) => Ok(Shown { id, status, facts }),
-        _ => Err(Fault::answer(ASKED, answer)),
+        (Some(id), Some(status)) => Ok(BarmanBackup { id, status, facts }),
+        _ => Err(ExternalError::answer(ASKED, answer)),
     }
 }
 
 /// Returns the backup id in the output of `backup`. Fails if there is none.
-pub fn parse_made(answer: &[u8]) -> Result<(String, Option<String>), Fault> {
+pub fn parse_made(answer: &[u8]) -> Result<(String, Option<String>), ExternalError> {
     let object = object("backup", answer)?;
     let id = object.get("backup_id").and_then(Value::as_str).filter(|id| is_word(id));
-    let id = id.ok_or_else(|| Fault::answer("backup", answer))?;
+    let id = id.ok_or_else(|| ExternalError::answer("backup", answer))?;
     Ok((id.to_owned(), object.get("systemid").and_then(Value::as_str).map(str::to_owned)))
 }
 
@@ -103,7 +105,7 @@ fn number(value: Option<&Value>) -> Option<u64> {
     }
 }
 
-impl Shown {
+impl BarmanBackup {
     fn at(&self, group: &str, key: &str) -> Option<&Value> {
         self.facts.get(group)?.get(key).filter(|value| !value.is_null())
     }
@@ -161,7 +163,7 @@ impl Shown {
     }
 
     /// Returns the catalogue entry of the backup.
-    pub fn catalogued(&self, server: &str, system: Option<&str>) -> Catalogued {
+    pub fn catalogued(&self, server: &str, system: Option<&str>) -> CatalogEntry {
         let own = |key: &str| self.facts.get(key).and_then(Value::as_str);
         let name = own("backup_name");
         let size = |keys: &[&str]| keys.iter().find_map(|key| number(self.base(key)));
@@ -192,7 +194,7 @@ impl Shown {
             _ if self.facts.get("snapshots_info").is_some_and(|info| !info.is_null()) => BackupType::Snapshot,
             _ => BackupType::Full,
         };
-        Catalogued {
+        CatalogEntry {
             label: self.id.clone(),
             location: location(server, &self.id),
             id: name.and_then(|name| name.strip_prefix(OUR_NAME)?.parse().ok()),

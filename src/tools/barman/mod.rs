@@ -13,13 +13,14 @@ use std::time::{Duration, Instant};
 use backon::{BlockingRetryable as _, ConstantBuilder};
 
 use super::adapter::{
-    Adapter, Basis, Catalogued, Depth, Finding, Made, Order, Probe, Report, Sink, Step, Subject, Target,
+    Adapter, BackupBase, BackupOrder, BackupOutput, BackupRef, CatalogEntry, Depth, IntegrityFinding, Probe,
+    Report, RestoreStep, Sink, Target,
 };
 use super::external::{
     External, PATIENCE, VERSION_DEADLINE, failure, is_word, numbers, option, recovery_time,
 };
-use super::own_log::{bring, left};
-use super::{Error, Fault};
+use super::fetch_wal::{bring, left};
+use super::{Error, ExternalError};
 use crate::domain::{
     Backup, BackupType, Dependency, DependencyKind, Encryption, Line, Location, RecoveryTarget,
 };
@@ -27,7 +28,7 @@ use crate::pg::ServerFacts;
 use crate::process::{self, Cmd, Output, Status};
 use crate::progress::Progress;
 
-pub use answer::{Shown, parse_list, parse_made, parse_show};
+pub use answer::{BarmanBackup, parse_list, parse_made, parse_show};
 
 /// The name of the program and of the tool.
 const NAME: &str = "barman";
@@ -64,23 +65,23 @@ fn parse_location(location: &str) -> Option<(&str, &str)> {
     (is_word(server) && is_word(id)).then_some((server, id))
 }
 
-fn fault(fault: Fault) -> Error {
+fn fault(fault: ExternalError) -> Error {
     Error::tool(NAME, fault)
 }
 
 /// Classifies a failure by its message. The exit status of Barman is always 1 or 2.
-fn sort(status: Status, words: String) -> Fault {
+fn sort(status: Status, words: String) -> ExternalError {
     let has = |phrases: &[&str]| phrases.iter().any(|phrase| words.contains(phrase));
     if has(&["Unknown server", "Unknown or not configured server"]) {
-        Fault::Unknown(words)
+        ExternalError::Unknown(words)
     } else if has(&["Unknown backup"]) {
-        Fault::NoBackup(words)
+        ExternalError::NoBackup(words)
     } else if has(&["Another backup", "Another action", "another process", "already running", "is locked"]) {
-        Fault::Busy(words)
+        ExternalError::Busy(words)
     } else if has(&["could not connect", "connection to server", "Cannot connect to server"]) {
-        Fault::Server(words)
+        ExternalError::Server(words)
     } else {
-        Fault::Failed { status, words }
+        ExternalError::Failed { status, words }
     }
 }
 
@@ -91,7 +92,7 @@ fn words(list: &[&str]) -> Vec<String> {
 
 impl Barman {
     fn server(&self) -> Result<&str, Error> {
-        self.server.as_deref().ok_or_else(|| fault(Fault::NotConfigured("barmanServer")))
+        self.server.as_deref().ok_or_else(|| fault(ExternalError::NotConfigured("barmanServer")))
     }
 
     fn cmd(&self, json: bool, args: &[String]) -> Result<Cmd, Error> {
@@ -140,16 +141,17 @@ impl Barman {
         let text = std::str::from_utf8(&answer).ok().filter(|text| text.contains("Barman"));
         let version =
             text.and_then(|text| text.split_ascii_whitespace().find(|word| numbers(word).len() >= 2));
-        let version =
-            version.filter(|word| is_word(word)).ok_or_else(|| fault(Fault::answer("--version", &answer)))?;
+        let version = version
+            .filter(|word| is_word(word))
+            .ok_or_else(|| fault(ExternalError::answer("--version", &answer)))?;
         if numbers(version)[..] < OLDEST[..] {
             let reason = "3.3 is the first that names backups".to_owned();
-            return Err(fault(Fault::TooOld { version: version.to_owned(), reason }));
+            return Err(fault(ExternalError::TooOld { version: version.to_owned(), reason }));
         }
         Ok((path, version.to_owned()))
     }
 
-    fn show(&self, id: &str) -> Result<Shown, Error> {
+    fn show(&self, id: &str) -> Result<BarmanBackup, Error> {
         let server = self.server()?;
         parse_show(&self.ask(&["show-backup", server, id])?, server).map_err(fault)
     }
@@ -165,7 +167,7 @@ impl Barman {
         let location = backup.location.as_ref().map_or("", Location::as_str);
         match parse_location(location) {
             Some((server, id)) if server == self.server()? => Ok(id),
-            _ => Err(fault(Fault::Refused(format!(
+            _ => Err(fault(ExternalError::Refused(format!(
                 "backup {} is at {location:?}, which is not on server `{}`",
                 backup.id,
                 self.server()?
@@ -175,7 +177,7 @@ impl Barman {
 
     /// Returns Barman's entry of a recorded backup, or `None` if it is missing. Fails if Barman
     /// fails.
-    fn find(&self, backup: &Backup) -> Result<Option<Shown>, Error> {
+    fn find(&self, backup: &Backup) -> Result<Option<BarmanBackup>, Error> {
         let id = self.label(backup)?;
         if !self.list()?.iter().any(|(known, _)| known == id) {
             return Ok(None);
@@ -184,14 +186,14 @@ impl Barman {
         let known = shown.catalogued(self.server()?, None);
         // Some versions lose names. Then there is no id to compare.
         if known.id.is_some_and(|known| known != backup.id) {
-            return Err(fault(Fault::Refused(format!("{id} is not backup {}", backup.id))));
+            return Err(fault(ExternalError::Refused(format!("{id} is not backup {}", backup.id))));
         }
         Ok(Some(shown))
     }
 
     /// Waits until all WAL that a backup needs is archived. Fails if WAL is still missing at
     /// `until`, or if the backup has failed.
-    fn wait(&self, id: &str, until: Instant) -> Result<Shown, Error> {
+    fn wait(&self, id: &str, until: Instant) -> Result<BarmanBackup, Error> {
         let server = self.server()?;
         let mut asked = 0;
         let look = || {
@@ -206,13 +208,13 @@ impl Barman {
             let shown = self.show(id)?;
             match shown.status.as_str() {
                 answer::DONE => Ok(shown),
-                answer::WAITING => {
-                    Err(fault(Fault::Unconfirmed(format!("backup {id} still waits for write-ahead log"))))
-                }
+                answer::WAITING => Err(fault(ExternalError::Unconfirmed(format!(
+                    "backup {id} still waits for write-ahead log"
+                )))),
                 _ => {
                     let known = shown.catalogued(server, None);
                     let why = known.usable.err().unwrap_or_default();
-                    Err(fault(Fault::Failed {
+                    Err(fault(ExternalError::Failed {
                         status: Status::Exited(0),
                         words: format!("backup {id} is {why}"),
                     }))
@@ -221,32 +223,33 @@ impl Barman {
         };
         let often = ConstantBuilder::default().with_delay(POLL).without_max_times();
         let waits = |error: &Error| {
-            matches!(error, Error::Tool { fault: Fault::Unconfirmed(_), .. }) && Instant::now() < until
+            matches!(error, Error::Tool { fault: ExternalError::Unconfirmed(_), .. })
+                && Instant::now() < until
         };
         look.retry(often).when(waits).call()
     }
 
     fn made(
         &self,
-        shown: &Shown,
+        shown: &BarmanBackup,
         system: Option<&str>,
         version: String,
         parent: Option<&Backup>,
-    ) -> Result<Made, Error> {
+    ) -> Result<BackupOutput, Error> {
         let found = shown.catalogued(self.server()?, system);
         let depends = parent.filter(|_| found.kind == BackupType::Incremental).and_then(|parent| {
             Some(Dependency { id: parent.id, kind: DependencyKind::between(found.kind, parent.kind).ok()? })
         });
-        Ok(Made {
+        Ok(BackupOutput {
             location: Some(found.location),
-            basis: Some(Basis { kind: found.kind, parent: depends }),
+            basis: Some(BackupBase { kind: found.kind, parent: depends }),
             size_bytes: Some(found.made.size_bytes),
             stored_bytes: Some(found.made.stored_bytes),
             encryption: found.made.encryption.map(|key| Encryption { key_id: Line::lossy(&key) }),
             tool_version: version,
             postgres: Some(found.made.postgres),
             metadata: found.made.metadata,
-            ..Made::default()
+            ..BackupOutput::default()
         })
     }
 }
@@ -274,10 +277,10 @@ impl Adapter for Barman {
         wanted: BackupType,
         facts: &ServerFacts,
         known: &[&Backup],
-    ) -> Result<Basis, Error> {
+    ) -> Result<BackupBase, Error> {
         let refuse = |makes| Err(Error::TypeUnsupported { tool: NAME.to_owned(), kind: wanted, makes });
         match wanted {
-            BackupType::Full => Ok(Basis::full()),
+            BackupType::Full => Ok(BackupBase::full()),
             BackupType::Differential | BackupType::Snapshot => refuse("full and incremental"),
             BackupType::Incremental if !self.probe(facts.major)?.types.contains(&wanted) => {
                 refuse("full (and, from Barman 3.11 and PostgreSQL 17 on, incremental)")
@@ -288,15 +291,20 @@ impl Adapter for Barman {
                     self.label(backup)
                         .is_ok_and(|label| here.contains(&(label.to_owned(), answer::DONE.to_owned())))
                 });
-                let Some(parent) = parent else { return Ok(Basis::full()) };
+                let Some(parent) = parent else { return Ok(BackupBase::full()) };
                 let kind = DependencyKind::between(wanted, parent.kind).ok();
-                let Some(kind) = kind else { return Ok(Basis::full()) };
-                Ok(Basis { kind: wanted, parent: Some(Dependency { id: parent.id, kind }) })
+                let Some(kind) = kind else { return Ok(BackupBase::full()) };
+                Ok(BackupBase { kind: wanted, parent: Some(Dependency { id: parent.id, kind }) })
             }
         }
     }
 
-    fn backup(&self, order: &Order<'_>, _: &dyn Sink, progress: &dyn Progress) -> Result<Made, Error> {
+    fn backup(
+        &self,
+        order: &BackupOrder<'_>,
+        _: &dyn Sink,
+        progress: &dyn Progress,
+    ) -> Result<BackupOutput, Error> {
         let (_, version) = self.version()?;
         let until = Instant::now() + order.deadline.unwrap_or(WAL_PATIENCE);
         progress.stage(&format!("backing up {} with Barman", order.database), None);
@@ -320,7 +328,7 @@ impl Adapter for Barman {
         self.made(&shown, system.as_deref(), version, parent)
     }
 
-    fn catalogue(&self) -> Result<Option<Vec<Catalogued>>, Error> {
+    fn catalogue(&self) -> Result<Option<Vec<CatalogEntry>>, Error> {
         let (_, server) = (self.version()?, self.server()?);
         let known = |(id, _): (String, String)| Ok(self.show(&id)?.catalogued(server, None));
         self.list()?.into_iter().map(known).collect::<Result<_, _>>().map(Some)
@@ -330,32 +338,36 @@ impl Adapter for Barman {
         parse_location(location.as_str()).is_some_and(|(server, _)| Some(server) == self.server.as_deref())
     }
 
-    fn check(&self, subject: &Subject<'_>, depth: Depth, progress: &dyn Progress) -> Result<Report, Error> {
+    fn check(&self, subject: &BackupRef<'_>, depth: Depth, progress: &dyn Progress) -> Result<Report, Error> {
         let (_, version) = self.version()?;
         let (id, server, mut report) = (self.label(subject.backup)?, self.server()?, Report::default());
         let Some(shown) = self.find(subject.backup)? else {
-            report.findings.push(Finding::fatal(format!("{id} is not in Barman's catalogue any more")));
+            report
+                .findings
+                .push(IntegrityFinding::fatal(format!("{id} is not in Barman's catalogue any more")));
             return Ok(report);
         };
         report.evidence.insert("barman_version", version);
         report.evidence.insert("barman_status", shown.status.as_str());
         if let Err(why) = shown.catalogued(server, None).usable {
-            report.findings.push(Finding::fatal(format!("{id} is {why}")));
+            report.findings.push(IntegrityFinding::fatal(format!("{id} is {why}")));
             return Ok(report);
         }
         if shown.is_rsync() {
             let message =
                 format!("{id} was copied with rsync and has no checksums; only a restore test proves it");
-            return Err(fault(Fault::Unsupported(message)));
+            return Err(fault(ExternalError::Unsupported(message)));
         }
         progress.stage(&format!("verifying {id}"), None);
         match Self::run(self.cmd(true, &words(&["verify-backup", server, id]))?) {
             Ok(_) => {}
-            Err(Error::Tool { fault: Fault::Failed { status: Status::Exited(1), words }, .. }) => {
+            Err(Error::Tool {
+                fault: ExternalError::Failed { status: Status::Exited(1), words }, ..
+            }) => {
                 if words.contains("backup_manifest") && words.contains("not") {
-                    return Err(fault(Fault::Unsupported(words)));
+                    return Err(fault(ExternalError::Unsupported(words)));
                 }
-                report.findings.push(Finding::fatal(format!("{id}: {words}")));
+                report.findings.push(IntegrityFinding::fatal(format!("{id}: {words}")));
                 return Ok(report);
             }
             Err(error) => return Err(error),
@@ -365,13 +377,13 @@ impl Adapter for Barman {
             // is missing.
             Self::run(self.cmd(false, &words(&["check-backup", server, id]))?.deadline(PATIENCE))?;
             if let Err(why) = self.show(id)?.catalogued(server, None).usable {
-                report.findings.push(Finding::fatal(format!("{id} is {why}")));
+                report.findings.push(IntegrityFinding::fatal(format!("{id} is {why}")));
             }
         }
         Ok(report)
     }
 
-    fn restore(&self, subject: &Subject<'_>, target: &Target) -> Result<Vec<Step>, Error> {
+    fn restore(&self, subject: &BackupRef<'_>, target: &Target) -> Result<Vec<RestoreStep>, Error> {
         let (path, tablespaces, how) = match target {
             Target::DataDirectory { path, tablespaces, until } => (path, tablespaces, recovery(until)),
             // Without `--get-wal`, Barman copies all WAL since the backup.
@@ -385,15 +397,16 @@ impl Adapter for Barman {
         };
         self.version()?;
         let (id, server) = (self.label(subject.backup)?, self.server()?);
-        let shown = self.find(subject.backup)?.ok_or_else(|| fault(Fault::NoBackup(id.to_owned())))?;
+        let shown =
+            self.find(subject.backup)?.ok_or_else(|| fault(ExternalError::NoBackup(id.to_owned())))?;
         if let Err(why) = shown.catalogued(server, None).usable {
-            return Err(fault(Fault::Refused(format!("{id} is {why}"))));
+            return Err(fault(ExternalError::Refused(format!("{id} is {why}"))));
         }
         let mut cmd = self.cmd(false, &words(&["recover"]))?.args(how);
         for (from, to) in tablespaces {
             let known = shown.tablespaces().into_iter().find(|(_, at)| at.as_str() == from.as_os_str());
             let (name, _) = known.ok_or_else(|| {
-                fault(Fault::Refused(format!("{id} has no tablespace at {}", from.display())))
+                fault(ExternalError::Refused(format!("{id} has no tablespace at {}", from.display())))
             })?;
             cmd = cmd.arg("--tablespace").arg(option(&format!("{name}:"), to));
         }
@@ -401,27 +414,31 @@ impl Adapter for Barman {
         let what = format!("restore {id} with Barman");
         // Before 3.5, Barman deletes the contents of the directory.
         Ok(vec![
-            Step::RequireEmpty { path: path.clone(), owner: self.external.user(NAME)? },
-            Step::Run { what, cmd: Box::new(cmd) },
-            Step::Append { path: path.join("postgresql.auto.conf"), text: b"archive_mode = off\n".to_vec() },
+            RestoreStep::RequireEmpty { path: path.clone(), owner: self.external.user(NAME)? },
+            RestoreStep::Run { what, cmd: Box::new(cmd) },
+            RestoreStep::Append {
+                path: path.join("postgresql.auto.conf"),
+                text: b"archive_mode = off\n".to_vec(),
+            },
         ])
     }
 
-    fn tablespaces(&self, subject: &Subject<'_>) -> Result<Vec<PathBuf>, Error> {
+    fn tablespaces(&self, subject: &BackupRef<'_>) -> Result<Vec<PathBuf>, Error> {
         let shown = self.show(self.label(subject.backup)?)?;
         Ok(shown.tablespaces().into_iter().map(|(_, place)| place.into()).collect())
     }
 
-    fn bring_log(&self, subject: &Subject<'_>, data: &Path, until: Instant) -> Result<Report, Error> {
+    fn fetch_wal(&self, subject: &BackupRef<'_>, data: &Path, until: Instant) -> Result<Report, Error> {
         let (id, server) = (self.label(subject.backup)?, self.server()?);
-        let shown = self.find(subject.backup)?.ok_or_else(|| fault(Fault::NoBackup(id.to_owned())))?;
+        let shown =
+            self.find(subject.backup)?.ok_or_else(|| fault(ExternalError::NoBackup(id.to_owned())))?;
         bring(NAME, &shown.catalogued(server, None).made, data, |segment, into| {
             let directory = into.parent().unwrap_or(data);
             let cmd = self.cmd(false, &words(&["get-wal", "--output-directory"]))?.arg(directory);
             match Self::run(cmd.args([server, segment.as_str()]).deadline(left(until))) {
                 Ok(_) => Ok(Ok(())),
                 // Barman has the same exit status for all failures.
-                Err(Error::Tool { fault: Fault::Failed { words, .. }, .. })
+                Err(Error::Tool { fault: ExternalError::Failed { words, .. }, .. })
                     if words.contains("not found") =>
                 {
                     Ok(Err("is not in Barman's archive".to_owned()))
@@ -431,19 +448,21 @@ impl Adapter for Barman {
         })
     }
 
-    fn delete(&self, subject: &Subject<'_>) -> Result<(), Error> {
+    fn delete(&self, subject: &BackupRef<'_>) -> Result<(), Error> {
         self.version()?;
         let (id, server) = (self.label(subject.backup)?, self.server()?);
         let Some(shown) = self.find(subject.backup)? else { return Ok(()) };
         // Barman would delete the incremental backups that need this one too.
         let children = shown.children();
         if !children.is_empty() {
-            return Err(fault(Fault::Refused(format!("{id} is needed by {}", children.join(", ")))));
+            return Err(fault(ExternalError::Refused(format!("{id} is needed by {}", children.join(", ")))));
         }
         Self::run(self.cmd(true, &words(&["delete", server, id]))?)?;
         match self.find(subject.backup)? {
             None => Ok(()),
-            Some(_) => Err(fault(Fault::Unconfirmed(format!("{id} was to be deleted and is still there")))),
+            Some(_) => {
+                Err(fault(ExternalError::Unconfirmed(format!("{id} was to be deleted and is still there"))))
+            }
         }
     }
 }

@@ -106,7 +106,7 @@ fn the_id_of_a_new_backup_and_errors_are_found() {
     }
     for answer in [recorded!("barman-3.4.0-error.json"), recorded!("barman-3.17.0-error.json")] {
         let said = answer::errors(answer).join("; ");
-        assert!(matches!(sort(Status::Exited(1), said), Fault::NoBackup(_)));
+        assert!(matches!(sort(Status::Exited(1), said), ExternalError::NoBackup(_)));
         assert!(parse_made(answer).is_err());
     }
     assert!(answer::errors(b"garbage").is_empty());

@@ -42,7 +42,7 @@ pub struct WalRange {
 }
 
 /// The received files of a backup, to be compared with its manifest.
-pub(super) type Arrived = BTreeMap<Vec<u8>, Listed>;
+pub(super) type ReceivedFiles = BTreeMap<Vec<u8>, Listed>;
 
 #[derive(Deserialize)]
 struct Document {
@@ -117,7 +117,7 @@ impl Manifest {
 
     /// Compares the received files with the manifest. Fails with a description of the first file
     /// that is missing or different, or of missing WAL.
-    pub fn compare(&self, arrived: &Arrived) -> Result<(), String> {
+    pub fn compare(&self, arrived: &ReceivedFiles) -> Result<(), String> {
         for (path, listed) in &self.files {
             let shown = String::from_utf8_lossy(path);
             let Some(file) = arrived.get(path) else {
@@ -134,7 +134,7 @@ impl Manifest {
     }
 
     /// Fails with the name of the first missing WAL segment.
-    fn compare_wal(&self, arrived: &Arrived) -> Result<(), String> {
+    fn compare_wal(&self, arrived: &ReceivedFiles) -> Result<(), String> {
         let segments = || arrived.iter().filter(|(path, _)| is_segment(path));
         let Some(size) = segments().map(|(_, file)| file.size).next().filter(|size| *size > 0) else {
             return Err("the write-ahead log did not come".to_owned());
@@ -192,7 +192,7 @@ mod tests {
         format!("{FILES}\"Manifest-Checksum\": \"{sum}\"}}\n").into_bytes()
     }
 
-    fn arrived() -> Arrived {
+    fn arrived() -> ReceivedFiles {
         let wal = ["0000000100000000000000FF", "000000010000000100000000", "000000010000000100000001"];
         let wal =
             wal.map(|name| (format!("pg_wal/{name}").into_bytes(), Listed { size: 16 << 20, crc: None }));

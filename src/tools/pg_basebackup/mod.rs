@@ -4,10 +4,10 @@
 //! pg_basebackup writes tar archives. They are split while they are read, and kept file by file. So
 //! the store does not keep a file again that is unchanged since the previous backup.
 
-mod intake;
 mod label;
 mod manifest;
 mod restore;
+mod tar_receiver;
 mod tree;
 
 use std::convert::Infallible;
@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::adapter::{
-    Adapter, Basis, Catalogued, Content, Depth, Finding, Made, Order, Probe, Report, Sink, Source, Step,
-    Subject, Target,
+    Adapter, BackupBase, BackupOrder, BackupOutput, BackupRef, CatalogEntry, Content, Depth,
+    IntegrityFinding, Probe, Report, RestoreStep, Sink, Source, Target,
 };
 use super::{Connection, Error, PgTools, Program, Programs};
 use crate::domain::{
@@ -29,9 +29,9 @@ use crate::domain::{
 use crate::pg::{Client, ClusterFacts, ConnInfo, ServerFacts};
 use crate::process::{Cmd, Stdin};
 use crate::progress::Progress;
-use intake::{Intake, Stopped};
 use label::{Label, parse_map};
 pub use manifest::Manifest;
+use tar_receiver::{ReceiveError, TarReceiver};
 pub use tree::{TREE, Tree, is_below, real_path};
 
 /// The name of the artifact with the files of the data directory.
@@ -78,10 +78,10 @@ impl PgBasebackup {
     /// Runs pg_basebackup and writes its output into the sink. Returns the version of the program.
     fn copy(
         &self,
-        order: &Order<'_>,
+        order: &BackupOrder<'_>,
         cluster: &ClusterFacts,
         sink: &dyn Sink,
-        intake: &mut Intake<'_>,
+        intake: &mut TarReceiver<'_>,
     ) -> Result<String, Error> {
         let (path, version) = self.tools(order.facts.major).find(Program::PgBasebackup)?;
         let cmd = self.connection.apply(Cmd::new(path).tied()).deadline(order.deadline);
@@ -139,14 +139,14 @@ impl PgBasebackup {
 }
 
 /// Runs `cmd` and reads the archive while the program writes it.
-fn stream(cmd: Cmd, intake: &mut Intake<'_>) -> Result<(), Error> {
+fn stream(cmd: Cmd, intake: &mut TarReceiver<'_>) -> Result<(), Error> {
     let mut running = cmd.spawn().map_err(failed)?;
     let mut pipe = running.take_stdout().expect("stdout is piped unless told otherwise");
     match intake.archive(b"", &mut pipe) {
         Ok(()) => running.finish().map(drop).map_err(failed),
         Err(stopped) => {
             // If the output has ended, the error of the program explains the cause better.
-            if matches!(stopped, Stopped::Archive(_)) && matches!(pipe.read(&mut [0; 1]), Ok(0)) {
+            if matches!(stopped, ReceiveError::Archive(_)) && matches!(pipe.read(&mut [0; 1]), Ok(0)) {
                 running.finish().map_err(failed)?;
             }
             Err(stopped.into_error())
@@ -155,7 +155,7 @@ fn stream(cmd: Cmd, intake: &mut Intake<'_>) -> Result<(), Error> {
 }
 
 /// Reads archives that were written to files.
-fn take_archives(staging: &Path, intake: &mut Intake<'_>) -> Result<(), Error> {
+fn take_archives(staging: &Path, intake: &mut TarReceiver<'_>) -> Result<(), Error> {
     let read = |path: &Path, source| Error::directory(path, source);
     let entries = std::fs::read_dir(staging).and_then(Iterator::collect::<io::Result<Vec<_>>>);
     let mut paths: Vec<_> = entries.map_err(|e| read(staging, e))?.into_iter().map(|e| e.path()).collect();
@@ -172,7 +172,7 @@ fn take_archives(staging: &Path, intake: &mut Intake<'_>) -> Result<(), Error> {
                 intake.take(name.as_bytes().to_vec(), name, size, &mut file)
             }
         };
-        taken.map_err(Stopped::into_error)?;
+        taken.map_err(ReceiveError::into_error)?;
     }
     Ok(())
 }
@@ -202,7 +202,7 @@ fn incomplete(reason: impl Into<String>) -> Error {
 }
 
 /// Returns the facts of the server. Fails if the backup is not complete.
-fn judge(intake: &Intake<'_>, facts: &ServerFacts) -> Result<(Postgres, Metadata), Error> {
+fn judge(intake: &TarReceiver<'_>, facts: &ServerFacts) -> Result<(Postgres, Metadata), Error> {
     let small = |name: &str| intake.small.get(name).ok_or_else(|| incomplete(format!("{name} did not come")));
     let manifest = Manifest::parse(small(MANIFEST)?).map_err(incomplete)?;
     manifest.compare(&intake.arrived).map_err(incomplete)?;
@@ -247,9 +247,9 @@ impl Adapter for PgBasebackup {
         wanted: BackupType,
         facts: &ServerFacts,
         known: &[&Backup],
-    ) -> Result<Basis, Error> {
+    ) -> Result<BackupBase, Error> {
         match wanted {
-            BackupType::Full => return Ok(Basis::full()),
+            BackupType::Full => return Ok(BackupBase::full()),
             BackupType::Incremental | BackupType::Differential if facts.major >= INCREMENTAL_SINCE => {}
             BackupType::Incremental | BackupType::Differential => {
                 return Err(Error::NotSetUp {
@@ -276,10 +276,15 @@ impl Adapter for PgBasebackup {
             });
         }
         let parent = Self::base_of(wanted, facts, known);
-        Ok(Basis { kind: if parent.is_some() { wanted } else { BackupType::Full }, parent })
+        Ok(BackupBase { kind: if parent.is_some() { wanted } else { BackupType::Full }, parent })
     }
 
-    fn backup(&self, order: &Order<'_>, sink: &dyn Sink, progress: &dyn Progress) -> Result<Made, Error> {
+    fn backup(
+        &self,
+        order: &BackupOrder<'_>,
+        sink: &dyn Sink,
+        progress: &dyn Progress,
+    ) -> Result<BackupOutput, Error> {
         let cluster = self.ask()?;
         if !cluster.may_replicate {
             return Err(Error::NotSetUp {
@@ -291,7 +296,7 @@ impl Adapter for PgBasebackup {
         let expected = order.parent.is_none().then_some(cluster.size_bytes);
         progress.stage(&format!("copying the cluster of {}", order.database), expected);
         sink.directory(DIRECTORY).map_err(put)?;
-        let mut intake = Intake::new(sink, progress);
+        let mut intake = TarReceiver::new(sink, progress);
         let tool_version = self.copy(order, &cluster, sink, &mut intake)?;
         let (postgres, mut metadata) = judge(&intake, order.facts)?;
         let directory = sink.seal(DIRECTORY).map_err(put)?;
@@ -301,27 +306,27 @@ impl Adapter for PgBasebackup {
         let tree: Artifact = file.finish().map_err(put)?;
         metadata.insert("checkpoint", self.checkpoint.as_str());
         metadata.insert("wal", self.wal.as_str());
-        Ok(Made {
+        Ok(BackupOutput {
             artifacts: vec![directory, tree],
             tool_version,
             postgres: Some(postgres),
             metadata,
-            ..Made::default()
+            ..BackupOutput::default()
         })
     }
 
-    fn catalogue(&self) -> Result<Option<Vec<Catalogued>>, Error> {
+    fn catalogue(&self) -> Result<Option<Vec<CatalogEntry>>, Error> {
         Ok(None)
     }
 
-    fn check(&self, subject: &Subject<'_>, depth: Depth, progress: &dyn Progress) -> Result<Report, Error> {
+    fn check(&self, subject: &BackupRef<'_>, depth: Depth, progress: &dyn Progress) -> Result<Report, Error> {
         let mut report = Report::of_artifacts(subject, progress)?;
         if depth == Depth::Checksum || report.is_fatal() {
             return Ok(report);
         }
         match Manifest::parse(&manifest_of(subject.source()?)?) {
             Ok(manifest) => report.evidence.insert("manifest_files", manifest.files.len()),
-            Err(reason) => report.findings.push(Finding::fatal(reason)),
+            Err(reason) => report.findings.push(IntegrityFinding::fatal(reason)),
         }
         let member = |id| {
             let member = subject.chain.iter().find(|member| member.backup.id == id);
@@ -330,25 +335,29 @@ impl Adapter for PgBasebackup {
         match dependency_chain(subject.backup.id, subject.backup.parent(), member) {
             Ok(_) => {}
             Err(ChainError::Missing(id)) => {
-                report.findings.push(Finding::fatal(format!("it needs backup {id}, which is not there")));
+                report
+                    .findings
+                    .push(IntegrityFinding::fatal(format!("it needs backup {id}, which is not there")));
             }
             Err(ChainError::Cycle(id)) => {
-                report.findings.push(Finding::fatal(format!("it needs backup {id}, which needs itself")));
+                report
+                    .findings
+                    .push(IntegrityFinding::fatal(format!("it needs backup {id}, which needs itself")));
             }
             Err(ChainError::Lookup(never)) => match never {},
         }
         Ok(report)
     }
 
-    fn tablespaces(&self, subject: &Subject<'_>) -> Result<Vec<PathBuf>, Error> {
+    fn tablespaces(&self, subject: &BackupRef<'_>) -> Result<Vec<PathBuf>, Error> {
         restore::places(subject.source()?)
     }
 
-    fn restore(&self, subject: &Subject<'_>, target: &Target) -> Result<Vec<Step>, Error> {
+    fn restore(&self, subject: &BackupRef<'_>, target: &Target) -> Result<Vec<RestoreStep>, Error> {
         self.steps(subject, target)
     }
 
-    fn delete(&self, _: &Subject<'_>) -> Result<(), Error> {
+    fn delete(&self, _: &BackupRef<'_>) -> Result<(), Error> {
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::label::{Mapped, moved, parse_map, write_map};
 use super::{DIRECTORY, PgBasebackup, TREE, get};
 use crate::process::Cmd;
-use crate::tools::adapter::{Adapter as _, Source, Step, Subject, Target};
+use crate::tools::adapter::{Adapter as _, BackupRef, RestoreStep, Source, Target};
 use crate::tools::programs::major_of;
 use crate::tools::{Error, Program};
 
@@ -15,14 +15,14 @@ const MAP_MAX: u64 = 1 << 20;
 impl PgBasebackup {
     /// Returns the steps of a restore, in order. They use temporary directories next to the data
     /// directory, whose names begin with its name.
-    pub(super) fn steps(&self, subject: &Subject<'_>, target: &Target) -> Result<Vec<Step>, Error> {
+    pub(super) fn steps(&self, subject: &BackupRef<'_>, target: &Target) -> Result<Vec<RestoreStep>, Error> {
         let unsupported = |reason| Error::TargetUnsupported { tool: self.name().to_owned(), reason };
         // The server handles WAL replay and the recovery target.
         let Target::DataDirectory { path, tablespaces, .. } = target else {
             return Err(unsupported("is restored into a data directory, not into a database"));
         };
         let mapped = map_of(subject.source()?, tablespaces)?;
-        let links = mapped.iter().map(|one| Step::Tablespace {
+        let links = mapped.iter().map(|one| RestoreStep::Tablespace {
             link: path.join("pg_tblspc").join(one.oid.to_string()),
             directory: one.location.clone(),
         });
@@ -35,18 +35,19 @@ impl PgBasebackup {
             steps.extend(self.combine(subject, path)?);
             steps.extend(links);
         }
-        steps
-            .extend(["standby.signal", "recovery.signal"].map(|name| Step::Remove { path: path.join(name) }));
+        steps.extend(
+            ["standby.signal", "recovery.signal"].map(|name| RestoreStep::Remove { path: path.join(name) }),
+        );
         if !mapped.is_empty() {
             let map = path.join("tablespace_map");
-            steps.push(Step::Remove { path: map.clone() });
-            steps.push(Step::Append { path: map, text: write_map(&mapped) });
+            steps.push(RestoreStep::Remove { path: map.clone() });
+            steps.push(RestoreStep::Append { path: map, text: write_map(&mapped) });
         }
         Ok(steps)
     }
 
     /// Returns the steps that combine a backup chain.
-    fn combine(&self, subject: &Subject<'_>, path: &Path) -> Result<Vec<Step>, Error> {
+    fn combine(&self, subject: &BackupRef<'_>, path: &Path) -> Result<Vec<RestoreStep>, Error> {
         let version = subject.backup.postgres.as_ref().and_then(|postgres| postgres.version.as_ref());
         let major = version.and_then(|version| major_of(version.as_str())).unwrap_or_default();
         let (program, _) = self.tools(major).find_exact(Program::PgCombinebackup)?;
@@ -60,8 +61,11 @@ impl PgBasebackup {
         }
         let cmd = Cmd::new(program).arg("--no-sync").arg("--output").arg(absolute(path)?);
         let cmd = pieces.iter().try_fold(cmd, |cmd, piece| Ok::<_, Error>(cmd.arg(absolute(piece)?)))?;
-        steps.push(Step::Run { what: format!("combining {} backups", pieces.len()), cmd: Box::new(cmd) });
-        steps.extend(pieces.into_iter().map(|path| Step::Remove { path }));
+        steps.push(RestoreStep::Run {
+            what: format!("combining {} backups", pieces.len()),
+            cmd: Box::new(cmd),
+        });
+        steps.extend(pieces.into_iter().map(|path| RestoreStep::Remove { path }));
         Ok(steps)
     }
 }
@@ -76,9 +80,9 @@ fn absolute(path: &Path) -> Result<PathBuf, Error> {
     std::path::absolute(path).map_err(|error| Error::directory(path, error))
 }
 
-fn unpack(subject: &Subject<'_>, into: &Path) -> Step {
+fn unpack(subject: &BackupRef<'_>, into: &Path) -> RestoreStep {
     let tree = subject.backup.artifacts.iter().find(|artifact| artifact.name.as_str().starts_with(TREE));
-    Step::Unpack {
+    RestoreStep::Unpack {
         backup: subject.backup.id,
         artifact: DIRECTORY.to_owned(),
         into: into.to_owned(),

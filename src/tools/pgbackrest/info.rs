@@ -10,8 +10,8 @@ use serde_json::Number;
 
 use super::{NAME, location};
 use crate::domain::{BackupId, BackupType, Line, Metadata, Postgres, Timestamp};
-use crate::tools::Fault;
-use crate::tools::adapter::{Catalogued, CataloguedFacts};
+use crate::tools::ExternalError;
+use crate::tools::adapter::{CatalogEntry, CataloguedFacts};
 use crate::tools::external::is_word;
 
 /// The annotations that this program sets.
@@ -152,10 +152,10 @@ fn one() -> u32 {
 
 /// Returns the stanza `name` in an output, restricted to one repository if `repo` is given. Fails
 /// if the stanza is missing or one of its repositories is unreadable.
-pub fn parse(answer: &[u8], name: &str, repo: Option<u32>) -> Result<Stanza, Fault> {
+pub fn parse(answer: &[u8], name: &str, repo: Option<u32>) -> Result<Stanza, ExternalError> {
     let stanzas: Vec<Stanza> =
-        serde_json::from_slice(answer).map_err(|_| Fault::answer("'info --output=json'", answer))?;
-    let unknown = |why: &str| Fault::Unknown(format!("stanza `{name}`: {why}"));
+        serde_json::from_slice(answer).map_err(|_| ExternalError::answer("'info --output=json'", answer))?;
+    let unknown = |why: &str| ExternalError::Unknown(format!("stanza `{name}`: {why}"));
     let mut stanza = stanzas
         .into_iter()
         .find(|stanza| stanza.name == name)
@@ -177,14 +177,14 @@ pub fn parse(answer: &[u8], name: &str, repo: Option<u32>) -> Result<Stanza, Fau
         return Err(unknown(&stanza.status.message));
     }
     if let Some(item) = stanza.backup.iter().find(|item| !is_word(&item.label)) {
-        return Err(Fault::answer("'info --output=json'", item.label.as_bytes()));
+        return Err(ExternalError::answer("'info --output=json'", item.label.as_bytes()));
     }
     Ok(stanza)
 }
 
 impl Stanza {
     /// Returns the backups in the order of their end.
-    pub fn catalogue(&self) -> Vec<Catalogued> {
+    pub fn catalogue(&self) -> Vec<CatalogEntry> {
         let mut all: Vec<_> = self.backup.iter().map(|item| self.catalogued(item)).collect();
         all.sort_by(|a, b| (a.made.stopped_at, &a.label).cmp(&(b.made.stopped_at, &b.label)));
         all
@@ -223,7 +223,7 @@ impl Stanza {
         chain
     }
 
-    fn catalogued(&self, item: &Item) -> Catalogued {
+    fn catalogued(&self, item: &Item) -> CatalogEntry {
         let (repo, line) = (item.database.repo_key, |text: &String| Some(Line::lossy(text)));
         let db = self.db.iter().find(|db| (db.id, db.repo_key) == (item.database.id, repo));
         let system = db.and_then(|db| db.system_id.as_ref()).map(Number::to_string);
@@ -246,7 +246,7 @@ impl Stanza {
             BackupId::derived(at, &[NAME, system.as_deref().unwrap_or_default(), &item.label, lsn])
         });
         let sizes = &item.info.repository;
-        Catalogued {
+        CatalogEntry {
             label: item.label.clone(),
             location: location(&self.name, &item.label, repo),
             id,

@@ -13,11 +13,12 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::adapter::{
-    Adapter, Basis, Catalogued, Depth, Finding, Made, Order, Probe, Report, Sink, Step, Subject, Target,
+    Adapter, BackupBase, BackupOrder, BackupOutput, BackupRef, CatalogEntry, Depth, IntegrityFinding, Probe,
+    Report, RestoreStep, Sink, Target,
 };
 use super::external::{External, PATIENCE, VERSION_DEADLINE, failure, is_word, numbers, option};
-use super::own_log::{bring, left};
-use super::{Error, Fault};
+use super::fetch_wal::{bring, left};
+use super::{Error, ExternalError};
 use crate::domain::{
     Backup, BackupType, Dependency, DependencyKind, Encryption, Line, Location, RecoveryTarget,
 };
@@ -26,7 +27,7 @@ use crate::process::{Cmd, Status};
 use crate::progress::Progress;
 
 pub use info::{Stanza, Tablespace, parse as parse_info};
-pub use report::{Part, Report as VerifyReport, parse as parse_verify};
+pub use report::{Report as VerifyReport, VerifyResult, parse as parse_verify};
 
 /// The name of the program and of the tool.
 const NAME: &str = "pgbackrest";
@@ -78,23 +79,23 @@ fn parse_location(location: &str) -> Option<(&str, &str, u32)> {
     (is_word(stanza) && is_word(label)).then_some((stanza, label, repo))
 }
 
-fn fault(fault: Fault) -> Error {
+fn fault(fault: ExternalError) -> Error {
     Error::tool(NAME, fault)
 }
 
 /// Classifies a failure by its message and its exit status.
-fn sort(status: Status, words: String) -> Fault {
+fn sort(status: Status, words: String) -> ExternalError {
     match status {
-        Status::Exited(50) => Fault::Busy(words),
-        Status::Exited(56) => Fault::Server(words),
-        Status::Exited(31) if words.contains("root") => Fault::Root,
-        _ => Fault::Failed { status, words },
+        Status::Exited(50) => ExternalError::Busy(words),
+        Status::Exited(56) => ExternalError::Server(words),
+        Status::Exited(31) if words.contains("root") => ExternalError::Root,
+        _ => ExternalError::Failed { status, words },
     }
 }
 
 impl PgBackRest {
     fn stanza(&self) -> Result<&str, Error> {
-        self.stanza.as_deref().ok_or_else(|| fault(Fault::NotConfigured("pgbackrestStanza")))
+        self.stanza.as_deref().ok_or_else(|| fault(ExternalError::NotConfigured("pgbackrestStanza")))
     }
 
     /// Returns a command for the stanza that prints only errors and warnings. Fails if the program
@@ -118,13 +119,13 @@ impl PgBackRest {
         let answer = Self::run(self.external.cmd(NAME)?.arg("version").deadline(VERSION_DEADLINE))?.stdout;
         let text = std::str::from_utf8(&answer).ok().and_then(|text| text.trim().strip_prefix("pgBackRest "));
         let version = text.filter(|text| is_word(text) && numbers(text).len() >= 2);
-        let version = version.ok_or_else(|| fault(Fault::answer("version", &answer)))?.to_owned();
+        let version = version.ok_or_else(|| fault(ExternalError::answer("version", &answer)))?.to_owned();
         if numbers(&version)[..] < OLDEST[..] {
             let reason = "2.41 is the first that keeps annotations".to_owned();
-            return Err(fault(Fault::TooOld { version, reason }));
+            return Err(fault(ExternalError::TooOld { version, reason }));
         }
         if self.external.is_root() && numbers(&version)[..] >= NO_ROOT[..] {
-            return Err(fault(Fault::Root));
+            return Err(fault(ExternalError::Root));
         }
         Ok((path, version))
     }
@@ -143,7 +144,7 @@ impl PgBackRest {
         let location = backup.location.as_ref().map_or("", Location::as_str);
         match parse_location(location) {
             Some((stanza, label, repo)) if stanza == self.stanza()? => Ok((label, repo)),
-            _ => Err(fault(Fault::Refused(format!(
+            _ => Err(fault(ExternalError::Refused(format!(
                 "backup {} is at {location:?}, which is not in stanza `{}`",
                 backup.id,
                 self.stanza()?
@@ -153,19 +154,19 @@ impl PgBackRest {
 
     /// Returns the catalogue entry of a recorded backup. Fails if it is missing or has the id of
     /// another backup.
-    fn find(&self, stanza: &Stanza, backup: &Backup) -> Result<Catalogued, Error> {
+    fn find(&self, stanza: &Stanza, backup: &Backup) -> Result<CatalogEntry, Error> {
         let (label, _) = self.label(backup)?;
         let found =
             stanza.catalogue().into_iter().find(|known| Some(&known.location) == backup.location.as_ref());
-        let found = found.ok_or_else(|| fault(Fault::NoBackup(label.to_owned())))?;
+        let found = found.ok_or_else(|| fault(ExternalError::NoBackup(label.to_owned())))?;
         if found.known_as().is_some_and(|id| id != backup.id) {
             let message = format!("{label} is not backup {}", backup.id);
-            return Err(fault(Fault::Refused(message)));
+            return Err(fault(ExternalError::Refused(message)));
         }
         Ok(found)
     }
 
-    fn made(&self, stanza: &Stanza, found: Catalogued, version: String, warnings: &str) -> Made {
+    fn made(&self, stanza: &Stanza, found: CatalogEntry, version: String, warnings: &str) -> BackupOutput {
         let parent = found.parent.as_ref().and_then(|label| {
             let repo = parse_location(found.location.as_str()).map_or(1, |(_, _, repo)| repo);
             let wanted = location(&stanza_of(&found), label, repo);
@@ -177,9 +178,9 @@ impl PgBackRest {
         if !warnings.is_empty() {
             metadata.insert("warnings", warnings);
         }
-        Made {
+        BackupOutput {
             location: Some(found.location),
-            basis: Some(Basis {
+            basis: Some(BackupBase {
                 kind: found.kind,
                 parent: parent.and_then(|parent| depends(found.kind, &parent)),
             }),
@@ -189,16 +190,16 @@ impl PgBackRest {
             tool_version: version,
             postgres: Some(found.made.postgres),
             metadata,
-            ..Made::default()
+            ..BackupOutput::default()
         }
     }
 }
 
-fn stanza_of(found: &Catalogued) -> String {
+fn stanza_of(found: &CatalogEntry) -> String {
     parse_location(found.location.as_str()).map_or_else(String::new, |(stanza, ..)| stanza.to_owned())
 }
 
-fn depends(kind: BackupType, parent: &Catalogued) -> Option<Dependency> {
+fn depends(kind: BackupType, parent: &CatalogEntry) -> Option<Dependency> {
     Some(Dependency { id: parent.known_as()?, kind: DependencyKind::between(kind, parent.kind).ok()? })
 }
 
@@ -219,18 +220,23 @@ impl Adapter for PgBackRest {
 
     /// Returns the type without a parent. pgBackRest itself chooses the parent and reports it
     /// afterwards.
-    fn choose_base(&self, wanted: BackupType, _: &ServerFacts, _: &[&Backup]) -> Result<Basis, Error> {
+    fn choose_base(&self, wanted: BackupType, _: &ServerFacts, _: &[&Backup]) -> Result<BackupBase, Error> {
         match wanted {
             BackupType::Snapshot => Err(Error::TypeUnsupported {
                 tool: NAME.to_owned(),
                 kind: wanted,
                 makes: "full, differential and incremental",
             }),
-            kind => Ok(Basis::of(kind)),
+            kind => Ok(BackupBase::of(kind)),
         }
     }
 
-    fn backup(&self, order: &Order<'_>, _: &dyn Sink, progress: &dyn Progress) -> Result<Made, Error> {
+    fn backup(
+        &self,
+        order: &BackupOrder<'_>,
+        _: &dyn Sink,
+        progress: &dyn Progress,
+    ) -> Result<BackupOutput, Error> {
         let (_, version) = self.version()?;
         let id = order.id;
         // A lost attempt may have made a backup with this id.
@@ -255,7 +261,7 @@ impl Adapter for PgBackRest {
             .into_iter()
             .rfind(|known| known.id == Some(id) && !earlier.iter().any(|old| old.location == known.location));
         let ours = ours.ok_or_else(|| {
-            fault(Fault::Unconfirmed(format!(
+            fault(ExternalError::Unconfirmed(format!(
                 "it succeeded, but has no new backup with {}={id}",
                 info::OUR_ID
             )))
@@ -263,7 +269,7 @@ impl Adapter for PgBackRest {
         Ok(self.made(&stanza, ours, version, &output.exit.stderr))
     }
 
-    fn catalogue(&self) -> Result<Option<Vec<Catalogued>>, Error> {
+    fn catalogue(&self) -> Result<Option<Vec<CatalogEntry>>, Error> {
         self.version()?;
         Ok(Some(self.info(None)?.catalogue()))
     }
@@ -274,13 +280,15 @@ impl Adapter for PgBackRest {
         })
     }
 
-    fn check(&self, subject: &Subject<'_>, _: Depth, progress: &dyn Progress) -> Result<Report, Error> {
+    fn check(&self, subject: &BackupRef<'_>, _: Depth, progress: &dyn Progress) -> Result<Report, Error> {
         let (_, version) = self.version()?;
         let (label, repo) = self.label(subject.backup)?;
         let (stanza, mut report) = (self.info(None)?, Report::default());
         let found = match self.find(&stanza, subject.backup) {
-            Err(Error::Tool { fault: Fault::NoBackup(_), .. }) => {
-                report.findings.push(Finding::fatal(format!("{label} is not in the repository any more")));
+            Err(Error::Tool { fault: ExternalError::NoBackup(_), .. }) => {
+                report
+                    .findings
+                    .push(IntegrityFinding::fatal(format!("{label} is not in the repository any more")));
                 return Ok(report);
             }
             found => found?,
@@ -289,11 +297,11 @@ impl Adapter for PgBackRest {
         if numbers(&version) < numbers(&made_by) {
             // An older pgBackRest would report valid files of a newer version as missing.
             let reason = format!("backup {label} was made by version {made_by}");
-            return Err(fault(Fault::TooOld { version, reason }));
+            return Err(fault(ExternalError::TooOld { version, reason }));
         }
         if found.made.metadata.as_map().contains_key("page_checksum_errors") {
             let message = "pages with wrong checksums were found in the database when it was made";
-            report.findings.push(Finding::warning(message));
+            report.findings.push(IntegrityFinding::warning(message));
         }
         progress.stage(&format!("verifying {label}"), None);
         let mut cmd = self.cmd("verify")?.args(["--output=text", "--verbose"]).arg(format!("--repo={repo}"));
@@ -307,7 +315,7 @@ impl Adapter for PgBackRest {
         Ok(report)
     }
 
-    fn restore(&self, subject: &Subject<'_>, target: &Target) -> Result<Vec<Step>, Error> {
+    fn restore(&self, subject: &BackupRef<'_>, target: &Target) -> Result<Vec<RestoreStep>, Error> {
         let (path, tablespaces, how) = match target {
             Target::DataDirectory { path, tablespaces, until } => (path, tablespaces, recovery(until)),
             Target::Scratch { path, tablespaces } => {
@@ -334,17 +342,20 @@ impl Adapter for PgBackRest {
                     .iter()
                     .find(|known| known.destination.as_str() == from.as_os_str());
                 let known = known.ok_or_else(|| {
-                    fault(Fault::Refused(format!("{label} has no tablespace at {}", from.display())))
+                    fault(ExternalError::Refused(format!("{label} has no tablespace at {}", from.display())))
                 })?;
                 cmd = cmd.arg(option(&format!("--tablespace-map={}=", known.name), to));
             }
         }
         let what = format!("restore {label} with pgBackRest");
         let owner = self.external.user(NAME)?;
-        Ok(vec![Step::RequireEmpty { path: path.clone(), owner }, Step::Run { what, cmd: Box::new(cmd) }])
+        Ok(vec![
+            RestoreStep::RequireEmpty { path: path.clone(), owner },
+            RestoreStep::Run { what, cmd: Box::new(cmd) },
+        ])
     }
 
-    fn tablespaces(&self, subject: &Subject<'_>) -> Result<Vec<PathBuf>, Error> {
+    fn tablespaces(&self, subject: &BackupRef<'_>) -> Result<Vec<PathBuf>, Error> {
         let (label, repo) = self.label(subject.backup)?;
         let stanza = self.info(Some((label, repo)))?;
         Ok(stanza.tablespaces(label).iter().map(|known| known.destination.clone().into()).collect())
@@ -355,7 +366,7 @@ impl Adapter for PgBackRest {
         true
     }
 
-    fn bring_log(&self, subject: &Subject<'_>, data: &Path, until: Instant) -> Result<Report, Error> {
+    fn fetch_wal(&self, subject: &BackupRef<'_>, data: &Path, until: Instant) -> Result<Report, Error> {
         let (_, repo) = self.label(subject.backup)?;
         let found = self.find(&self.info(None)?, subject.backup)?;
         bring(NAME, &found.made, data, |segment, into| {
@@ -364,35 +375,38 @@ impl Adapter for PgBackRest {
             let cmd = cmd.arg(option("--pg1-path=", data)).arg(segment.as_str()).arg(into);
             match Self::run(cmd.deadline(left(until))) {
                 Ok(_) => Ok(Ok(())),
-                Err(Error::Tool { fault: Fault::Failed { status: Status::Exited(code), words }, .. }) => {
-                    match code {
-                        NOT_IN_ARCHIVE => Ok(Err("is not in the repository".to_owned())),
-                        code if DAMAGED.contains(&code) => Ok(Err(format!("is damaged: {words}"))),
-                        _ => Err(fault(sort(Status::Exited(code), words))),
-                    }
-                }
+                Err(Error::Tool {
+                    fault: ExternalError::Failed { status: Status::Exited(code), words },
+                    ..
+                }) => match code {
+                    NOT_IN_ARCHIVE => Ok(Err("is not in the repository".to_owned())),
+                    code if DAMAGED.contains(&code) => Ok(Err(format!("is damaged: {words}"))),
+                    _ => Err(fault(sort(Status::Exited(code), words))),
+                },
                 Err(error) => Err(error),
             }
         })
     }
 
-    fn delete(&self, subject: &Subject<'_>) -> Result<(), Error> {
+    fn delete(&self, subject: &BackupRef<'_>) -> Result<(), Error> {
         self.version()?;
         let ((label, repo), stanza) = (self.label(subject.backup)?, self.info(None)?);
         match self.find(&stanza, subject.backup) {
-            Err(Error::Tool { fault: Fault::NoBackup(_), .. }) => return Ok(()),
+            Err(Error::Tool { fault: ExternalError::NoBackup(_), .. }) => return Ok(()),
             found => drop(found?),
         }
         // pgBackRest would delete these backups too.
         let dependents = stanza.dependents(label, repo);
         if !dependents.is_empty() {
             let message = format!("{label} is needed by {}", dependents.join(", "));
-            return Err(fault(Fault::Refused(message)));
+            return Err(fault(ExternalError::Refused(message)));
         }
         Self::run(self.cmd("expire")?.arg(format!("--repo={repo}")).arg(format!("--set={label}")))?;
         match self.find(&self.info(None)?, subject.backup) {
-            Err(Error::Tool { fault: Fault::NoBackup(_), .. }) => Ok(()),
-            _ => Err(fault(Fault::Unconfirmed(format!("{label} was to be expired and is still there")))),
+            Err(Error::Tool { fault: ExternalError::NoBackup(_), .. }) => Ok(()),
+            _ => Err(fault(ExternalError::Unconfirmed(format!(
+                "{label} was to be expired and is still there"
+            )))),
         }
     }
 }
@@ -402,13 +416,15 @@ fn judge(verified: &VerifyReport, chain: &[String], report: &mut Report) {
     for label in chain {
         match verified.backups.get(label) {
             Some(part) if part.is_good() => {}
-            Some(part) => report.findings.push(Finding::fatal(format!("{label}: {}", part.words()))),
-            None => report.findings.push(Finding::fatal(format!("{label}: pgBackRest did not verify it"))),
+            Some(part) => report.findings.push(IntegrityFinding::fatal(format!("{label}: {}", part.words()))),
+            None => report
+                .findings
+                .push(IntegrityFinding::fatal(format!("{label}: pgBackRest did not verify it"))),
         }
     }
     for (archive, part) in verified.archives.iter().filter(|(_, part)| !part.is_good()) {
         let message = format!("write-ahead log {archive}: {}; recovery may not get over it", part.words());
-        report.findings.push(Finding::warning(message));
+        report.findings.push(IntegrityFinding::warning(message));
     }
     let mut others =
         verified.backups.iter().filter(|(label, part)| !chain.contains(label) && !part.is_good());
@@ -419,7 +435,7 @@ fn judge(verified: &VerifyReport, chain: &[String], report: &mut Report) {
             }
             None => format!("stanza status {}: {}", verified.status, verified.further.join("; ")),
         };
-        report.findings.push(Finding::warning(message));
+        report.findings.push(IntegrityFinding::warning(message));
     }
     let checked: u64 =
         chain.iter().filter_map(|label| verified.backups.get(label)).map(|part| part.checked).sum();

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::tools::Fault;
+use crate::tools::ExternalError;
 
 /// The result of a verification.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -13,16 +13,16 @@ pub struct Report {
     /// The status of the stanza: `ok`, `error`.
     pub status: String,
     /// Each backup with its status and the numbers of damaged files.
-    pub backups: BTreeMap<String, Part>,
+    pub backups: BTreeMap<String, VerifyResult>,
     /// Each WAL archive with the numbers of damaged files.
-    pub archives: BTreeMap<String, Part>,
+    pub archives: BTreeMap<String, VerifyResult>,
     /// All other lines.
     pub further: Vec<String>,
 }
 
 /// The result for one backup or archive.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Part {
+pub struct VerifyResult {
     /// `valid`, `invalid`, ...; empty for archives.
     pub status: String,
     /// The number of checked files.
@@ -33,7 +33,7 @@ pub struct Part {
     pub wrong: Vec<String>,
 }
 
-impl Part {
+impl VerifyResult {
     /// Returns true if all files are valid.
     pub fn is_good(&self) -> bool {
         matches!(self.status.as_str(), "" | "valid") && self.checked == self.valid && self.wrong.is_empty()
@@ -57,13 +57,13 @@ impl Part {
 }
 
 /// Parses the report about `stanza`. Fails if the text is not understood.
-pub fn parse(text: &[u8], stanza: &str) -> Result<Report, Fault> {
+pub fn parse(text: &[u8], stanza: &str) -> Result<Report, ExternalError> {
     enum At {
         Top,
         Backup(String),
         Archive(String),
     }
-    let refuse = || Fault::answer("'verify --output=text'", text);
+    let refuse = || ExternalError::answer("'verify --output=text'", text);
     let lines = std::str::from_utf8(text).map_err(|_| refuse())?.lines();
     let (mut report, mut at, mut named) = (Report::default(), At::Top, false);
     for line in lines.map(str::trim).filter(|line| !line.is_empty()) {
@@ -98,9 +98,9 @@ pub fn parse(text: &[u8], stanza: &str) -> Result<Report, Fault> {
 }
 
 /// Parses `20261121-010928F, status: invalid, total files checked: 964, total valid files: 963`.
-fn heading(text: &str) -> (String, Part) {
+fn heading(text: &str) -> (String, VerifyResult) {
     let mut fields = text.split(", ");
-    let (name, mut part) = (fields.next().unwrap_or_default().to_owned(), Part::default());
+    let (name, mut part) = (fields.next().unwrap_or_default().to_owned(), VerifyResult::default());
     for field in fields {
         let (key, value) = field.split_once(": ").unwrap_or((field, ""));
         match key {

@@ -11,7 +11,7 @@ macro_rules! recorded {
 
 const BLOCK: &[u8] = recorded!("pgbackrest-2.59.1-info-block.json");
 
-fn catalogue(answer: &[u8], stanza: &str) -> Vec<Catalogued> {
+fn catalogue(answer: &[u8], stanza: &str) -> Vec<CatalogEntry> {
     parse_info(answer, stanza, None).unwrap().catalogue()
 }
 
@@ -49,7 +49,7 @@ fn every_recorded_catalogue_is_understood() {
         assert_eq!(ids.len(), all.len());
     }
     // There are other stanzas, but none of this name.
-    assert!(matches!(parse_info(BLOCK, "other", None), Err(Fault::Unknown(_))));
+    assert!(matches!(parse_info(BLOCK, "other", None), Err(ExternalError::Unknown(_))));
 }
 
 #[test]
@@ -85,27 +85,33 @@ fn types_chains_repositories_and_annotations_are_read() {
 #[test]
 fn a_repository_that_cannot_be_read_is_not_an_empty_one() {
     let missing = parse_info(recorded!("pgbackrest-2.45-info-missing-stanza.json"), "demo", None);
-    assert!(matches!(missing, Err(Fault::Unknown(why)) if why.contains("missing stanza path")));
+    assert!(matches!(missing, Err(ExternalError::Unknown(why)) if why.contains("missing stanza path")));
     let none = recorded!("pgbackrest-2.45-info-no-backups.json");
     assert_eq!(catalogue(none, "demo"), []);
     let text = String::from_utf8(recorded!("pgbackrest-2.45-info.json").to_vec()).unwrap();
     let mut value: serde_json::Value = serde_json::from_str(&text).unwrap();
     value[0]["repo"][1]["status"] = serde_json::json!({ "code": 99, "message": "other" });
     let answer = serde_json::to_vec(&value).unwrap();
-    assert!(matches!(parse_info(&answer, "demo", None), Err(Fault::Unknown(_))));
+    assert!(matches!(parse_info(&answer, "demo", None), Err(ExternalError::Unknown(_))));
     assert!(parse_info(&answer, "demo", Some(1)).is_ok());
-    assert!(matches!(parse_info(b"[]", "demo", None), Err(Fault::Unknown(_))));
+    assert!(matches!(parse_info(b"[]", "demo", None), Err(ExternalError::Unknown(_))));
 }
 
 #[test]
 fn garbage_and_hostile_labels_are_refused() {
     for garbage in [&b""[..], b"{}", b"ERROR: x", b"[{\"name\":\"demo\"}]", b"\xff", b"null"] {
-        assert!(matches!(parse_info(garbage, "demo", None), Err(Fault::Answer { .. })), "{garbage:?}");
+        assert!(
+            matches!(parse_info(garbage, "demo", None), Err(ExternalError::Answer { .. })),
+            "{garbage:?}"
+        );
     }
     let text = String::from_utf8(recorded!("pgbackrest-2.45-info.json").to_vec()).unwrap();
     for label in ["--config=/x", "../x", "a/b", "a b", ""] {
         let answer = text.replace("\"20261121-010918F\"", &format!("\"{label}\""));
-        assert!(matches!(parse_info(answer.as_bytes(), "demo", None), Err(Fault::Answer { .. })), "{label}");
+        assert!(
+            matches!(parse_info(answer.as_bytes(), "demo", None), Err(ExternalError::Answer { .. })),
+            "{label}"
+        );
     }
     for bad in [
         "pgbackrest:main",

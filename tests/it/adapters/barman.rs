@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use pggit::domain::{Backup, BackupType, Line, RecoveryTarget};
 use pggit::tools::adapter::Target;
-use pggit::tools::{Adapter as _, Error, Fault};
+use pggit::tools::{Adapter as _, Error, ExternalError};
 
 use super::{Rig, check, execute, subject, succeeds};
 use crate::cluster::{fresh_dir, give_to_owner};
@@ -85,7 +85,7 @@ fn a_backup_of_the_old_barman_keeps_its_name_and_never_empties_a_directory() {
     assert!(check(&adapter, &backup).is_fatal());
     let gone =
         adapter.restore(&subject(&backup), &to(&rig.dir.join("x"), RecoveryTarget::Latest)).unwrap_err();
-    assert!(matches!(gone, Error::Tool { fault: Fault::NoBackup(_), .. }), "{gone}");
+    assert!(matches!(gone, Error::Tool { fault: ExternalError::NoBackup(_), .. }), "{gone}");
     assert!(
         rig.pggit(&["backup", "create", "--type", "incremental"])
             .fails(129)

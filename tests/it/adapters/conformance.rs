@@ -2,13 +2,13 @@
 
 use std::fs;
 
-use pggit::artifacts::HeldSource;
+use pggit::artifacts::StoreSource;
 use pggit::domain::{
     Backup, BackupType, Checkpoint, DumpOptions, Location, RecoveryTarget, Status, WalMethod,
 };
 use pggit::progress::Quiet;
 use pggit::store::{Access, Root, Store, StoredBackup};
-use pggit::tools::adapter::{Depth, Report, Source, Subject, Target};
+use pggit::tools::adapter::{BackupRef, Depth, Report, Source, Target};
 use pggit::tools::pg_basebackup::DIRECTORY;
 use pggit::tools::{Adapter, Connection, Custom, Error, Format, PgBasebackup, PgDump, Programs};
 
@@ -24,7 +24,7 @@ struct Tool<'a> {
 }
 
 /// Its bytes, where they are ours.
-fn source(tool: &Tool<'_>, backup: &Backup) -> Option<HeldSource> {
+fn source(tool: &Tool<'_>, backup: &Backup) -> Option<StoreSource> {
     let location = backup.location.as_ref().expect("a completed backup is somewhere");
     (!tool.adapter.has_repository()).then(|| {
         let root = match Store::url_of(location.as_str()) {
@@ -32,14 +32,14 @@ fn source(tool: &Tool<'_>, backup: &Backup) -> Option<HeldSource> {
             None => Root::of_directory(&tool.rig.sandbox.path().join("backups")).unwrap(),
         };
         let access = Access { roots: vec![root], ..Access::default() };
-        HeldSource(StoredBackup::open(backup, &access).expect("it is there"))
+        StoreSource(StoredBackup::open(backup, &access).expect("it is there"))
     })
 }
 
 fn check(tool: &Tool<'_>, backup: &Backup) -> Result<Report, Error> {
     let source = source(tool, backup);
     let source = source.as_ref().map(|source| source as &dyn Source);
-    tool.adapter.check(&Subject { backup, chain: &[], source }, Depth::Integrity, &Quiet)
+    tool.adapter.check(&BackupRef { backup, chain: &[], source }, Depth::Integrity, &Quiet)
 }
 
 /// Restores it to where such a backup is restored to, and counts.

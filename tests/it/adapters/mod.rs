@@ -23,7 +23,7 @@ use pggit::git::Repository;
 use pggit::ledger::Ledger;
 use pggit::process::OsUser;
 use pggit::progress::Quiet;
-use pggit::tools::adapter::{self, Depth, Report, Step, Subject, Target};
+use pggit::tools::adapter::{self, BackupRef, Depth, Report, RestoreStep, Target};
 use pggit::tools::{self, Adapter, Barman, External, PgBackRest};
 
 use crate::cluster::{Cluster, Options, bin_dir, client, fresh_dir, give_to_owner, owner, pg};
@@ -261,8 +261,8 @@ pub(crate) fn succeeds(command: &mut Command) -> Plain {
 }
 
 /// A backup whose bytes are the tool's.
-pub(crate) fn subject(backup: &Backup) -> Subject<'_> {
-    Subject { backup, chain: &[], source: None }
+pub(crate) fn subject(backup: &Backup) -> BackupRef<'_> {
+    BackupRef { backup, chain: &[], source: None }
 }
 
 pub(crate) fn check(adapter: &dyn Adapter, backup: &Backup) -> Report {
@@ -270,12 +270,12 @@ pub(crate) fn check(adapter: &dyn Adapter, backup: &Backup) -> Report {
 }
 
 /// Does what a plan of a physical restore says.
-pub(crate) fn execute(steps: Vec<Step>) -> Result<(), tools::Error> {
+pub(crate) fn execute(steps: Vec<RestoreStep>) -> Result<(), tools::Error> {
     for step in steps {
         match step {
-            Step::RequireEmpty { path, owner } => adapter::empty_directory(&path, owner.as_ref())?,
-            Step::Run { cmd, .. } => drop(cmd.run().map_err(tools::Error::Process)?),
-            Step::Append { path, text } => {
+            RestoreStep::RequireEmpty { path, owner } => adapter::empty_directory(&path, owner.as_ref())?,
+            RestoreStep::Run { cmd, .. } => drop(cmd.run().map_err(tools::Error::Process)?),
+            RestoreStep::Append { path, text } => {
                 fs::OpenOptions::new().append(true).open(path).unwrap().write_all(&text).unwrap();
             }
             other => panic!("no step of a tool with a repository: {other:?}"),

@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use pggit::domain::{Backup, BackupType, Line, RecoveryTarget};
 use pggit::tools::adapter::Target;
-use pggit::tools::{Adapter as _, Error, Fault};
+use pggit::tools::{Adapter as _, Error, ExternalError};
 
 use super::{Rig, check, execute, subject, succeeds};
 use crate::cluster::owner;
@@ -53,7 +53,7 @@ fn a_chain_is_recorded_as_it_is_restored_to_any_point_and_clones_do_not_archive(
     // What others need is not deleted.
     let refused = adapter.delete(&subject(&full)).unwrap_err();
     assert!(
-        matches!(&refused, Error::Tool { fault: Fault::Refused(why), .. } if why.contains(&label(&incr))),
+        matches!(&refused, Error::Tool { fault: ExternalError::Refused(why), .. } if why.contains(&label(&incr))),
         "{refused}"
     );
     let wrong = Backup { id: diff.id, ..incr.clone() };
@@ -110,7 +110,7 @@ fn what_is_damaged_or_gone_is_said_although_the_exit_status_is_0() {
         until: RecoveryTarget::Latest,
     };
     let gone = adapter.restore(&subject(&full), &target).unwrap_err();
-    assert!(matches!(gone, Error::Tool { fault: Fault::NoBackup(_), .. }), "{gone}");
+    assert!(matches!(gone, Error::Tool { fault: ExternalError::NoBackup(_), .. }), "{gone}");
 }
 
 /// A program in place of pgBackRest, for what the real one cannot be made to do.

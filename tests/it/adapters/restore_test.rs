@@ -13,9 +13,9 @@ use crate::cluster::{Options, give_to_owner, owner, versions};
 use crate::verify::servers_in;
 
 /// What one has come to.
-pub(super) struct Verdict(pub(super) Value);
+pub(super) struct Verified(pub(super) Value);
 
-impl Verdict {
+impl Verified {
     pub(super) fn status(&self) -> &str {
         self.0["status"].as_str().unwrap_or_default()
     }
@@ -70,13 +70,13 @@ impl Rig {
 
     /// A restore test, which leaves nothing behind.
     #[track_caller]
-    pub(super) fn restore_test(&self, backup: &Backup) -> Verdict {
+    pub(super) fn restore_test(&self, backup: &Backup) -> Verified {
         let scratch = self.scratch();
         let id = backup.id.to_string();
         let test = ["backup", "verify", &id, "--kind", "restore-test", "--force", "--json"];
         let output = self.pggit(&test);
         assert!(matches!(output.status, 0 | 1), "{}", output.snapshot());
-        let verdict = Verdict(output.json()["verifications"][0].take());
+        let verdict = Verified(output.json()["verifications"][0].take());
         assert_eq!(output.status, i32::from(verdict.status() == "failed"), "{}", output.snapshot());
         self.assert_clean(&scratch);
         verdict

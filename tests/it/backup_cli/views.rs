@@ -3,7 +3,7 @@
 use pggit::clock::System;
 use pggit::domain::{Line, Owner};
 use pggit::git::Repository;
-use pggit::ledger::{Change, Ledger};
+use pggit::ledger::{Ledger, RecordChange};
 use serde_json::{Value, json};
 
 use super::{IDS, append, completed, history, register, registered, world};
@@ -292,7 +292,7 @@ fn record_schema(sandbox: &Sandbox, id: &str, schema: &str) {
     let repository = Repository::discover(&sandbox.repo()).expect("it is a repository");
     let host = Line::lossy("db1");
     let body = pggit::domain::Tagged { key: "schema".parse().expect("a tag"), value: Line::default() };
-    let change = Change { bodies: vec![body.into()], schema: Some(schema.into()) };
+    let change = RecordChange { bodies: vec![body.into()], schema: Some(schema.into()) };
     Ledger::new(&repository, &System, &host)
         .append(id.parse().expect("an id"), |_| Ok(change.clone()))
         .expect("it is written");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pggit::clock::{Clock, System};
-use pggit::domain::{JobState, Timestamp, Uptime};
+use pggit::domain::{BootTime, JobState, Timestamp};
 use pggit::pg::{Client, ConnInfo, Environment, Error as PgError};
 use pggit::queue::{Error, PostgresQueue, Queue};
 use pggit::sql::{self, QueuePrivilege};
@@ -24,7 +24,7 @@ impl Clock for Ahead {
         System.now().plus(secs(3600))
     }
 
-    fn uptime(&self) -> Uptime {
+    fn uptime(&self) -> BootTime {
         System.uptime()
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pggit::clock::{Clock, Manual};
-use pggit::domain::{Timestamp, Uptime};
+use pggit::domain::{BootTime, Timestamp};
 use pggit::git::Repository;
 use pggit::queue::{Error, Filter, Queue, RefsQueue};
 
@@ -24,7 +24,7 @@ impl Clock for Ahead {
         self.0.now().plus(self.1)
     }
 
-    fn uptime(&self) -> Uptime {
+    fn uptime(&self) -> BootTime {
         self.0.uptime()
     }
 }
@@ -38,7 +38,7 @@ impl Clock for Ticking {
         self.0.now()
     }
 
-    fn uptime(&self) -> Uptime {
+    fn uptime(&self) -> BootTime {
         self.0.uptime()
     }
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use pggit::clock::{Clock as _, System};
 use pggit::domain::{
-    BackupId, BackupWork, Ending, Failure, Job, JobId, JobState, Line, NewJob, Outcome, Owner, RetryPolicy,
-    Untold, VerificationKind, VerifyWork, Work,
+    AttemptEnd, AttemptOutcome, BackupId, BackupWork, Failure, Job, JobId, JobState, Line, NewJob, Owner,
+    PendingNotification, RetryPolicy, VerificationKind, VerifyWork, Work,
 };
 use pggit::queue::{Claim, Claimant, Error, Filter, HeartbeatReply, Queue};
 
@@ -42,7 +42,7 @@ pub fn backup(database: &str) -> NewJob {
         commit: None,
         branch: None,
         force: false,
-        yields: false,
+        prefer_mark: false,
         backup_type: None,
         tool: None,
         name: None,
@@ -67,13 +67,13 @@ fn with_key(key: &str, job: NewJob) -> NewJob {
     NewJob { dedup_key: Some(Line::lossy(key)), ..job }
 }
 
-pub fn completed() -> Ending {
-    Ending::Completed { output: "all 'is' \\ well\n".to_owned(), tell: false }
+pub fn completed() -> AttemptEnd {
+    AttemptEnd::Completed { output: "all 'is' \\ well\n".to_owned(), tell: false }
 }
 
-pub fn failed(retry: bool) -> Ending {
+pub fn failed(retry: bool) -> AttemptEnd {
     let error = Failure { code: Line::lossy("tool-failed"), message: "no 'such' table".to_owned() };
-    Ending::Failed { error, retry, output: "x".repeat(3 * Job::OUTPUT_BYTES) }
+    AttemptEnd::Failed { error, retry, output: "x".repeat(3 * Job::OUTPUT_BYTES) }
 }
 
 fn take(queue: &dyn Queue, name: &str) -> Claim {
@@ -142,12 +142,12 @@ pub fn late_answers_of_lost_workers_change_nothing(stage: &dyn Stage) {
     assert_lost(&one.heartbeat(&lost));
     assert_lost(&one.end(&lost, &completed()));
     assert_lost(&one.end(&lost, &failed(true)));
-    assert_lost(&one.end_and_claim(&lost, &Ending::HandedBack, &worker("w")).map(|(job, _)| job));
+    assert_lost(&one.end_and_claim(&lost, &AttemptEnd::HandedBack, &worker("w")).map(|(job, _)| job));
     assert_eq!(two.get(held.job.id).unwrap(), before);
     let job = two.end(&held, &completed()).unwrap();
     assert_eq!((job.state, job.lease.is_none(), job.last_error), (JobState::Completed, true, None));
-    let outcomes: Vec<Outcome> = job.history.iter().map(|report| report.outcome).collect();
-    assert_eq!(outcomes, [Outcome::Lost, Outcome::Completed]);
+    let outcomes: Vec<AttemptOutcome> = job.history.iter().map(|report| report.outcome).collect();
+    assert_eq!(outcomes, [AttemptOutcome::Lost, AttemptOutcome::Completed]);
     assert_lost(&two.end(&Claim { fencing_token: held.fencing_token + 1, ..held.clone() }, &completed()));
     assert_lost(&two.heartbeat(&held));
 }
@@ -295,7 +295,7 @@ pub fn cancelled_jobs_do_not_run_and_running_ones_are_asked_to_end(stage: &dyn S
     let job = stage.open().cancel(id).unwrap();
     assert_eq!((job.state, job.cancel_requested), (JobState::InProgress, true));
     assert_eq!(queue.heartbeat(&claim).unwrap(), HeartbeatReply::CancelRequested);
-    let job = queue.end(&claim, &Ending::Cancelled { output: String::new() }).unwrap();
+    let job = queue.end(&claim, &AttemptEnd::Cancelled { output: String::new() }).unwrap();
     assert_eq!((job.state, job.cancel_requested), (JobState::Cancelled, false));
     // The same when the worker does not live to see it.
     queue.retry(id).unwrap();
@@ -338,7 +338,7 @@ pub fn what_is_handed_back_runs_at_once_and_does_not_count(stage: &dyn Stage) {
     queue.enqueue(backup("shop")).unwrap();
     for _ in 0..4 {
         let claim = take(queue.as_ref(), "w");
-        let job = queue.end(&claim, &Ending::HandedBack).unwrap();
+        let job = queue.end(&claim, &AttemptEnd::HandedBack).unwrap();
         assert_eq!((job.state, job.attempts), (JobState::Ready, 0));
     }
 }
@@ -434,7 +434,7 @@ pub fn who_watches_is_woken(stage: &dyn Stage) {
     assert!(watch.wait(secs(20)).unwrap());
     let claim = take(queue.as_ref(), "w");
     while watch.wait(Duration::from_millis(50)).unwrap() {}
-    queue.end(&claim, &Ending::HandedBack).unwrap();
+    queue.end(&claim, &AttemptEnd::HandedBack).unwrap();
     assert!(watch.wait(secs(20)).unwrap());
     while watch.wait(Duration::from_millis(50)).unwrap() {}
     queue.cancel(job.id).unwrap();
@@ -451,7 +451,7 @@ pub fn the_job_of_a_dead_process_is_free_at_once(stage: &dyn Stage) {
     queue.claim(&claimant(dead)).unwrap().unwrap();
     let held = queue.claim(&claimant(me)).unwrap().unwrap();
     assert_eq!(held.job.attempts, 2);
-    assert_eq!(held.job.history[0].outcome, Outcome::Lost);
+    assert_eq!(held.job.history[0].outcome, AttemptOutcome::Lost);
     assert_nothing(stage.open().as_ref());
 }
 
@@ -462,14 +462,14 @@ fn untold(queue: &dyn Queue, teller: Option<&Owner>) -> Vec<JobId> {
 
 pub fn what_is_to_be_told_is_remembered_until_it_was(stage: &dyn Stage) {
     let queue = stage.open();
-    let tell = |tell| Ending::Completed { output: String::new(), tell };
-    let endings = [tell(false), tell(true), failed(false), failed(true), Ending::HandedBack];
+    let tell = |tell| AttemptEnd::Completed { output: String::new(), tell };
+    let endings = [tell(false), tell(true), failed(false), failed(true), AttemptEnd::HandedBack];
     let mut ended = Vec::new();
     for ending in endings {
         queue.enqueue(free()).unwrap();
         let claim = take(queue.as_ref(), "w");
         ended.push(queue.end(&claim, &ending).unwrap());
-        if ending == Ending::HandedBack {
+        if ending == AttemptEnd::HandedBack {
             queue.cancel(claim.job.id).unwrap();
         }
     }
@@ -481,19 +481,19 @@ pub fn what_is_to_be_told_is_remembered_until_it_was(stage: &dyn Stage) {
     // It is the business of who has ended it, and only then of others.
     let other = stage.open();
     assert!(untold(other.as_ref(), None).is_empty());
-    stage.pass(Untold::PATIENCE + secs(1));
+    stage.pass(PendingNotification::PATIENCE + secs(1));
     assert_eq!(untold(other.as_ref(), None), wanted);
     assert!(untold(queue.as_ref(), None).is_empty());
     // Who tells may die, too.
-    stage.pass(Untold::PATIENCE + secs(1));
+    stage.pass(PendingNotification::PATIENCE + secs(1));
     assert_eq!(untold(queue.as_ref(), None), wanted);
     queue.mark_notified(ended[1].id, ended[1].token).unwrap();
     // Of another end it says nothing.
     queue.mark_notified(ended[2].id, ended[2].token + 1).unwrap();
-    stage.pass(Untold::PATIENCE + secs(1));
+    stage.pass(PendingNotification::PATIENCE + secs(1));
     assert_eq!(untold(other.as_ref(), None), wanted[1..]);
     queue.mark_notified(ended[2].id, ended[2].token).unwrap();
-    stage.pass(Untold::PATIENCE + secs(1));
+    stage.pass(PendingNotification::PATIENCE + secs(1));
     assert!(untold(other.as_ref(), None).is_empty());
     assert_eq!(queue.get(ended[2].id).unwrap().untold, None);
 }
@@ -531,7 +531,7 @@ pub fn what_is_tried_again_is_not_told_any_more(stage: &dyn Stage) {
     let claim = take(queue.as_ref(), "w");
     queue.end(&claim, &failed(false)).unwrap();
     assert_eq!(queue.retry(claim.job.id).unwrap().untold, None);
-    stage.pass(Untold::PATIENCE + secs(1));
+    stage.pass(PendingNotification::PATIENCE + secs(1));
     assert!(untold(queue.as_ref(), None).is_empty());
 }
 

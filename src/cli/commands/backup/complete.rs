@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::output::backup::{print_changed, title};
 
 use super::document;
-use super::facts::{Facts, word};
+use super::facts::{CompletionArgs, word};
 use super::select::One;
 
 /// Record that a backup is complete
@@ -38,7 +38,7 @@ pub(crate) struct Args {
     metadata: Option<OsString>,
 
     #[command(flatten)]
-    facts: Facts,
+    facts: CompletionArgs,
 }
 
 const EXAMPLES: &str = "\

@@ -43,7 +43,7 @@ EXAMPLES
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let overview = context.overview()?;
-    let standing = places::standing(context, &overview)?;
+    let standing = places::data_availability(context, &overview)?;
     let records = records(&overview, &standing.missing);
     let repository = context.repository()?;
     let all_ok = match &args.commits {

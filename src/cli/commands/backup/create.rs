@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
-use crate::backup::{self, Asked, Request};
+use crate::backup::{self, BackupRequest, CommitSpec};
 use crate::cli::Context;
 use crate::cli::automation::{enqueue_job, revision};
 use crate::cli::restores::{backup_failure, watch_signals};
@@ -14,7 +14,7 @@ use crate::domain::{
 };
 use crate::failure::{Code, Failure};
 use crate::terminal::bar;
-use crate::workspace::queue::{self, Wish};
+use crate::workspace::queue::{self, JobOptions};
 
 use super::select;
 
@@ -241,7 +241,7 @@ fn enqueue(args: &Args, context: &Context) -> Result<(), Failure> {
     }
     let database = context.config()?.default_database(args.database.as_deref())?;
     let (commit, branch) = revision(args.commit.as_deref(), args.branch.as_deref(), context)?;
-    let wish = Wish {
+    let wish = JobOptions {
         commit,
         branch,
         force: args.force,
@@ -249,12 +249,12 @@ fn enqueue(args: &Args, context: &Context) -> Result<(), Failure> {
         tool: args.tool.as_ref().map(|tool| Line::lossy(tool.as_str())),
         name: args.name.clone(),
         tags: args.label.iter().map(|label| select::tag(label)).collect::<Result<_, _>>()?,
-        ..Wish::default()
+        ..JobOptions::default()
     };
     enqueue_job(queue::backup_job(context, &database, wish)?, context)
 }
 
-fn request(args: &Args, context: &Context) -> Result<Request, Failure> {
+fn request(args: &Args, context: &Context) -> Result<BackupRequest, Failure> {
     let mut database = context.config()?.selected(args.database.as_deref())?;
     if let Some(tool) = &args.tool {
         database.tool = Setting { value: tool.clone(), origin: Origin::CommandLine };
@@ -268,11 +268,11 @@ fn request(args: &Args, context: &Context) -> Result<Request, Failure> {
         return Err(Failure::new(Code::Usage, message));
     }
     let asked = match (&args.commit, &args.branch) {
-        (Some(revision), _) => Asked::Revision(revision.clone()),
-        (None, Some(branch)) => Asked::Branch(branch.clone()),
-        (None, None) => Asked::Nothing,
+        (Some(revision), _) => CommitSpec::Revision(revision.clone()),
+        (None, Some(branch)) => CommitSpec::Branch(branch.clone()),
+        (None, None) => CommitSpec::Nothing,
     };
-    Ok(Request {
+    Ok(BackupRequest {
         id: None,
         kind: args.kind.unwrap_or(database.backup_type.value),
         database,
@@ -295,7 +295,7 @@ fn rate(text: &str) -> Result<u32, String> {
 }
 
 /// Fails if options contradict each other, or are for another tool than the one that makes the backup.
-fn check(request: &Request, args: &Args) -> Result<(), Failure> {
+fn check(request: &BackupRequest, args: &Args) -> Result<(), Failure> {
     let database = &request.database;
     let tool = &database.tool.value;
     let other = |given: &Override<'_>| given.tool.as_ref().is_some_and(|of| of != tool);

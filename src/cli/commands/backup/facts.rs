@@ -9,7 +9,7 @@ use crate::failure::{Code, Failure};
 /// Facts about the complete backup
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Facts about the complete backup")]
-pub(super) struct Facts {
+pub(super) struct CompletionArgs {
     /// The stored size in bytes; the size of the content if not given
     #[arg(long, value_name = "BYTES")]
     stored_size: Option<u64>,
@@ -59,7 +59,7 @@ pub(super) struct Facts {
     stop_lsn: Option<String>,
 }
 
-impl Facts {
+impl CompletionArgs {
     /// Returns the event that completes a backup of `size_bytes`.
     pub(super) fn completed(
         &self,

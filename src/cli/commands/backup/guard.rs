@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use crate::artifacts;
-use crate::backup::{self, Asked, Request, Surroundings};
+use crate::backup::{self, BackupContext, BackupRequest, CommitSpec};
 use crate::cli::Context;
 use crate::cli::restores::{attach, backup_failure, recorded, warn_not_marked, watch_signals};
 use crate::config::DatabaseConfig;
@@ -123,7 +123,7 @@ fn made(database: &DatabaseConfig, info: &ConnInfo, context: &Context) -> Result
     let programs = context.programs()?;
     let (progress, clock) = (bar::progress(&context.ui), context.clock());
     let place = store::place(context, database, None, None)?;
-    let around = Surroundings {
+    let around = BackupContext {
         ledger: context.ledger()?,
         clock: clock.as_ref(),
         adapter: artifacts::adapter_for(context.config()?, database, info, &programs)?,
@@ -133,11 +133,11 @@ fn made(database: &DatabaseConfig, info: &ConnInfo, context: &Context) -> Result
         programs,
         progress: progress.as_ref(),
     };
-    let request = Request {
+    let request = BackupRequest {
         id: None,
         kind: BackupType::Full,
         database: database.clone(),
-        asked: Asked::Nothing,
+        asked: CommitSpec::Nothing,
         force: false,
         name: None,
         tags: [("guard".parse()?, Line::default())].into(),

@@ -1,6 +1,6 @@
 //! `git pggit backup import`
 
-use crate::backup::{self, Import, Outcome};
+use crate::backup::{self, Import, ImportResult};
 use crate::cli::Context;
 use crate::failure::Failure;
 use crate::output::backup::ImportedBackups;
@@ -43,7 +43,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     };
     let outcomes = backup::import(&import)?;
     for one in &outcomes {
-        if let Outcome::LeftOut(why) = &one.outcome {
+        if let ImportResult::LeftOut(why) = &one.outcome {
             context.ui.warning(&format!("left out {}: {why}", one.label));
         }
     }

@@ -3,7 +3,7 @@
 use crate::cli::Context;
 use crate::failure::Failure;
 
-use super::restore_args::Wanted;
+use super::restore_args::RestoreArgs;
 use super::restore_options::{Form, Given};
 use super::restore_print::show;
 
@@ -22,7 +22,7 @@ use super::restore_print::show;
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
-    wanted: Wanted,
+    wanted: RestoreArgs,
 }
 
 const EXAMPLES: &str = "\

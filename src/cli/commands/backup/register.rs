@@ -15,8 +15,8 @@ use crate::ledger::{Entry, NewBackup};
 use crate::output::backup::RecordOutput;
 
 use super::document;
-use super::facts::{Facts, word};
-use super::select::{self, Place};
+use super::facts::{CompletionArgs, word};
+use super::select::{self, CommitArgs};
 
 /// Record a backup that another program makes or made
 ///
@@ -35,7 +35,7 @@ pub(crate) struct Args {
     database: Option<String>,
 
     #[command(flatten)]
-    place: Place,
+    place: CommitArgs,
 
     /// The type of the backup: full, incremental, differential or snapshot
     #[arg(short = 't', long = "type", value_name = "TYPE", default_value = "full")]
@@ -54,7 +54,7 @@ pub(crate) struct Args {
     size: Option<u64>,
 
     /// Only register it: it is being made, and will be completed or fail
-    #[arg(long, conflicts_with_all = ["size", "Facts"])]
+    #[arg(long, conflicts_with_all = ["size", "CompletionArgs"])]
     in_progress: bool,
 
     /// The backup that it cannot be restored without
@@ -74,7 +74,7 @@ pub(crate) struct Args {
     metadata: Option<OsString>,
 
     #[command(flatten)]
-    facts: Facts,
+    facts: CompletionArgs,
 }
 
 const EXAMPLES: &str = "\

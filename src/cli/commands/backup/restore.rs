@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::recovery::restore::RestorePlan;
 use crate::terminal::bar;
 
-use super::restore_args::{Unfinished, Wanted};
+use super::restore_args::{RestoreArgs, Unfinished};
 use super::restore_in_place;
 use super::restore_options::{Form, Given};
 use super::restore_print::{self, show};
@@ -62,7 +62,7 @@ pub(crate) struct Args {
     force: bool,
 
     #[command(flatten)]
-    wanted: Wanted,
+    wanted: RestoreArgs,
 }
 
 const EXAMPLES: &str = "\

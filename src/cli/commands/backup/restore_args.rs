@@ -46,7 +46,7 @@ pub(super) enum Mode {
 
 /// The backup and the destination of a restore
 #[derive(Debug, clap::Args)]
-pub(super) struct Wanted {
+pub(super) struct RestoreArgs {
     /// The backup (an id or the beginning of one, a name, 'latest', 'oldest'), or a commit
     #[arg(value_name = "BACKUP|COMMIT", default_value = "", hide_default_value = true)]
     pub(super) backup: String,
@@ -138,13 +138,13 @@ pub(super) struct Wanted {
     pub(super) no_privileges: bool,
 
     #[command(flatten)]
-    pub(super) until: Until,
+    pub(super) until: RecoveryTargetArgs,
 }
 
 /// Up to where the log is replayed
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Point in time, with --to")]
-pub(super) struct Until {
+pub(super) struct RecoveryTargetArgs {
     /// Up to this time: RFC 3339, a date, or a span before now; with 'latest', of the last backup
     /// that was complete then
     #[arg(long, value_name = "TIME", group = "point")]
@@ -171,7 +171,7 @@ pub(super) struct Until {
     pub(super) wal_store: Option<String>,
 }
 
-impl Wanted {
+impl RestoreArgs {
     /// Returns the request of the options. Fails if an option is invalid.
     pub(super) fn request(&self, context: &Context) -> Result<RestoreRequest, Failure> {
         if self.backup.is_empty() {
@@ -215,7 +215,7 @@ impl Wanted {
     }
 }
 
-impl Until {
+impl RecoveryTargetArgs {
     /// Returns the recovery target; the default is the end of the backup.
     fn target(&self, context: &Context) -> Result<RecoveryTarget, Failure> {
         if let Some(at) = &self.at {
@@ -231,7 +231,7 @@ impl Until {
     }
 }
 
-impl Wanted {
+impl RestoreArgs {
     /// Returns the form of the restore, or `None` if the options do not name one.
     pub(super) fn form(&self) -> Option<Form> {
         match (self.replaces(), &self.to, &self.into) {

@@ -5,9 +5,9 @@ use crate::cli::restores::{failed, recorded, warn_not_marked, warn_of_difference
 use crate::cli::{Context, logging};
 use crate::failure::{Code, Failure};
 use crate::output::restore::{FinishedRestore, RestoreStatusOutput, UnfinishedRestores};
-use crate::recovery::in_place::Place;
+use crate::recovery::in_place::ReplacedObject;
 use crate::recovery::restore::replace::{Replaced, Replacement, RestoreStatus, UnfinishedRestore};
-use crate::recovery::restore::{Made, Refusal, RestoreRequest};
+use crate::recovery::restore::{Created, Refusal, RestoreRequest};
 use crate::terminal::bar;
 
 /// Replaces the existing database or data directory. Fails without `force`.
@@ -27,8 +27,8 @@ pub(super) fn replace(request: RestoreRequest, force: bool, context: &Context) -
 fn confirm(replacement: &Replacement<'_>, context: &Context) -> Result<(), Failure> {
     let place = replacement.place();
     let word = match &place {
-        Place::Database { dbname, .. } => dbname.clone(),
-        Place::Directory { path, .. } => path.display().to_string(),
+        ReplacedObject::Database { dbname, .. } => dbname.clone(),
+        ReplacedObject::Directory { path, .. } => path.display().to_string(),
     };
     let backup = &replacement.entry().backup;
     let (name, id, aside) = (&backup.name, backup.id, place.aside());
@@ -51,7 +51,7 @@ fn go_on(restore: UnfinishedRestore<'_>, context: &Context) -> Result<(), Failur
     let Replaced { id, place, backup, commit, made, status, recorded: result } = replaced;
     if let Some(outcome) = made {
         warn_of_difference(outcome.schema.as_ref(), context);
-        if let Made::Database(made) = &outcome.made {
+        if let Created::Database(made) = &outcome.made {
             warn_not_marked(made.info.dbname(), made.not_marked.as_deref(), context);
         }
     }
@@ -66,7 +66,7 @@ fn go_on(restore: UnfinishedRestore<'_>, context: &Context) -> Result<(), Failur
     }
     context.ui.status(&format!("{place} is now backup {backup} at commit {}", commit.short()));
     context.ui.status(&format!("what was there before is {}", place.aside()));
-    if let Place::Directory { .. } = place {
+    if let ReplacedObject::Directory { .. } = place {
         context.ui.hint("start its server and look at it");
     }
     context.ui.hint(&format!("'git pggit backup restore finish {id}' removes the old one"));
@@ -99,7 +99,7 @@ pub(super) fn settle(asked: &Unfinished, context: &Context) -> Result<(), Failur
     }
 }
 
-fn over(place: &Place, what: &str, context: &Context) -> Result<(), Failure> {
+fn over(place: &ReplacedObject, what: &str, context: &Context) -> Result<(), Failure> {
     if context.ui.wants_json() {
         return Ok(context.ui.json(&FinishedRestore { place: place.clone() })?);
     }

@@ -1,6 +1,6 @@
 //! The output of `git pggit backup plan` and `git pggit backup restore`.
 
-use super::restore_args::Wanted;
+use super::restore_args::RestoreArgs;
 use crate::cli::Context;
 use crate::cli::restores::{recorded, warn_not_marked, warn_of_difference};
 use crate::failure::Failure;
@@ -8,7 +8,7 @@ use crate::output::restore::{
     RestorePlanOutput, RestoredDatabase, RestoredDirectory, print_database, print_directory, print_plan,
 };
 use crate::recovery::restore::replace::Replacement;
-use crate::recovery::restore::{Description, Made, MadeDirectory, RestoreOutcome, RestorePlan};
+use crate::recovery::restore::{Created, CreatedDirectory, Description, RestoreOutcome, RestorePlan};
 
 /// Prints a plan. Fails with the first error that prevents the restore.
 pub(super) fn plan(
@@ -40,20 +40,20 @@ pub(super) fn outcome(
     warn_of_difference(outcome.schema.as_ref(), context);
     let target = plan.target();
     match &outcome.made {
-        Made::Database(made) => {
+        Created::Database(made) => {
             warn_not_marked(made.info.dbname(), made.not_marked.as_deref(), context);
             match context.ui.wants_json() {
                 true => context.ui.json(&RestoredDatabase::new(target, &outcome, made))?,
                 false => print_database(target, &outcome, made, &context.ui),
             }
         }
-        Made::Directory(made) if context.ui.wants_json() => {
+        Created::Directory(made) if context.ui.wants_json() => {
             context.ui.json(&RestoredDirectory::new(target, &outcome, made))?;
         }
-        Made::Directory(made) => print_directory(target, &outcome, made, &context.ui)?,
+        Created::Directory(made) => print_directory(target, &outcome, made, &context.ui)?,
     }
     match outcome.made {
-        Made::Directory(MadeDirectory { path, server: Some(Err(error)), .. }) => {
+        Created::Directory(CreatedDirectory { path, server: Some(Err(error)), .. }) => {
             let path = path.display();
             Err(Failure::from(error).hint(format!("all that was wanted is in {path}: start a server on it")))
         }
@@ -62,7 +62,7 @@ pub(super) fn outcome(
 }
 
 /// Shows the plan of a restore.
-pub(super) fn show(wanted: &Wanted, context: &Context) -> Result<(), Failure> {
+pub(super) fn show(wanted: &RestoreArgs, context: &Context) -> Result<(), Failure> {
     wanted.from.apply(context)?;
     let request = wanted.request(context)?;
     if wanted.replaces() {

@@ -66,7 +66,7 @@ pub(super) fn database(named: Option<&str>, context: &Context) -> Result<Databas
 
 /// The commit that a backup belongs to
 #[derive(Debug, clap::Args)]
-pub(super) struct Place {
+pub(super) struct CommitArgs {
     /// The schema commit, as any git revision; HEAD by default
     #[arg(short, long, value_name = "REV")]
     commit: Option<String>,
@@ -76,7 +76,7 @@ pub(super) struct Place {
     branch: Option<String>,
 }
 
-impl Place {
+impl CommitArgs {
     /// Returns the commit and the branch whose tip it is. The branch is the named one or that of HEAD.
     pub(in crate::cli) fn find(&self, context: &Context) -> Result<(CommitId, Option<Line>), Failure> {
         let repository = context.repository()?;
@@ -93,12 +93,12 @@ impl Place {
 
 /// A displayed status of a backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Shown(&'static str);
+struct StatusFilter(&'static str);
 
 /// The displayed status of an in-progress backup whose process does not exist any more.
 const INTERRUPTED: &str = "interrupted";
 
-impl FromStr for Shown {
+impl FromStr for StatusFilter {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
@@ -170,10 +170,10 @@ impl Many {
         overview: &'a Overview,
         context: &Context,
     ) -> Result<Vec<Row<'a>>, Failure> {
-        let statuses: Vec<Shown> = all(&self.status)?;
+        let statuses: Vec<StatusFilter> = all(&self.status)?;
         let mut rows = overview.select(&self.filter(context)?);
         if !statuses.is_empty() {
-            rows.retain(|row| statuses.contains(&Shown(displayed_row_status(row))));
+            rows.retain(|row| statuses.contains(&StatusFilter(displayed_row_status(row))));
         }
         Ok(rows)
     }

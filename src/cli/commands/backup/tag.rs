@@ -3,7 +3,7 @@
 use crate::cli::Context;
 use crate::domain::{Body, Line, Status, TagKey, Tagged};
 use crate::failure::Failure;
-use crate::ledger::Change;
+use crate::ledger::RecordChange;
 use crate::output::backup::{print_changed, title};
 
 use super::select::{self, One};
@@ -39,7 +39,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         };
         let tagged =
             |(key, value): &(TagKey, Line)| Body::from(Tagged { key: key.clone(), value: value.clone() });
-        Ok(Change { bodies: tags.iter().filter(news).map(tagged).collect(), schema: None })
+        Ok(RecordChange { bodies: tags.iter().filter(news).map(tagged).collect(), schema: None })
     })?;
     Ok(print_changed(
         &entry,

@@ -3,7 +3,7 @@
 use crate::cli::Context;
 use crate::domain::{Body, TagKey, Untagged};
 use crate::failure::{Code, Failure};
-use crate::ledger::Change;
+use crate::ledger::RecordChange;
 use crate::output::backup::{print_changed, title};
 
 use super::select::One;
@@ -38,7 +38,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let untagged = |key: &TagKey| Body::from(Untagged { key: key.clone() });
     let bodies: Vec<Body> = keys.iter().map(untagged).collect();
     let entry = context.ledger()?.append_at(&found.backup.commit, found.backup.id, |_| {
-        Ok(Change { bodies: bodies.clone(), schema: None })
+        Ok(RecordChange { bodies: bodies.clone(), schema: None })
     })?;
     Ok(print_changed(
         &entry,

@@ -13,7 +13,7 @@ use crate::output::backup::{DueVerifications, VerificationResult, VerificationRe
 use crate::report::Verifications;
 use crate::terminal::bar;
 use crate::tools::Programs;
-use crate::verify::{self, Verdict, WantedVerification};
+use crate::verify::{self, Verified, WantedVerification};
 
 use super::select;
 
@@ -196,7 +196,7 @@ fn wanted(args: &Args, context: &Context) -> Result<Vec<WantedVerification>, Fai
     }
 }
 
-fn one(wanted: &WantedVerification, args: &Args, context: &Context) -> Result<Verdict, Failure> {
+fn one(wanted: &WantedVerification, args: &Args, context: &Context) -> Result<Verified, Failure> {
     if artifacts::restorer_of(&wanted.entry.backup, &Programs::new(None)).is_none() {
         args.from.refuse(&wanted.entry.backup)?;
     }

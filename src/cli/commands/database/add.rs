@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use crate::cli::Context;
-use crate::config::{self, Reach};
+use crate::config::{self, KeyScope};
 use crate::domain::DatabaseName;
 use crate::failure::{Code, Failure};
 use crate::git::config::{ConfigFile, ConfigWriter};
@@ -80,7 +80,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let settings = args.settings(context);
     let config = context.config()?;
     for (key, value) in &settings {
-        let key = config::find(Reach::Database, key).expect("only keys of the table are written");
+        let key = config::find(KeyScope::Database, key).expect("only keys of the table are written");
         config.check(key, name.as_str(), value)?;
     }
     if config.entries_of(&name).any(|entry| entry.scope == target.scope()) {

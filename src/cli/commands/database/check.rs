@@ -32,7 +32,7 @@ EXAMPLES
 /// The programs that every dump requires.
 const NEEDED: [Program; 3] = [Program::PgDump, Program::PgDumpall, Program::PgRestore];
 
-type Found = Vec<(Program, Result<(PathBuf, ToolVersion), tools::Error>)>;
+type FoundPrograms = Vec<(Program, Result<(PathBuf, ToolVersion), tools::Error>)>;
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let config = context.config()?;
@@ -41,7 +41,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let facts = client.facts()?;
     let mark = client.read_mark()?;
     let programs = context.programs()?.for_server(facts.major);
-    let found: Found = NEEDED.iter().map(|program| (*program, programs.find(*program))).collect();
+    let found: FoundPrograms = NEEDED.iter().map(|program| (*program, programs.find(*program))).collect();
     context.paged(&output(database.name.as_str(), &client, &facts, mark.as_deref(), &found))?;
     // The result is printed first, then the error about a missing program.
     found.into_iter().find_map(|(_, found)| found.err()).map_or(Ok(()), |error| Err(error.into()))
@@ -52,7 +52,7 @@ fn output(
     client: &Client,
     facts: &ServerFacts,
     mark: Option<&str>,
-    found: &Found,
+    found: &FoundPrograms,
 ) -> DatabaseCheck {
     let info = client.conninfo();
     let programs = found.iter().map(|(program, found)| {

@@ -5,7 +5,7 @@ use crate::cli::automation::{enqueue_job, revision};
 use crate::cli::commands::backup::select;
 use crate::domain::{BackupName, BackupType, Priority, VerificationKind, VerifyWork, Work};
 use crate::failure::Failure;
-use crate::workspace::queue::{self, Wish};
+use crate::workspace::queue::{self, JobOptions};
 
 /// Let a worker make or verify a backup
 ///
@@ -59,7 +59,7 @@ pub(crate) struct Args {
     how: VerificationKind,
 
     #[command(flatten)]
-    order: Order,
+    order: QueueArgs,
 }
 
 fn verification(text: &str) -> Result<VerificationKind, String> {
@@ -69,7 +69,7 @@ fn verification(text: &str) -> Result<VerificationKind, String> {
 
 /// The place of a job in the queue.
 #[derive(Debug, Default, clap::Args)]
-pub(crate) struct Order {
+pub(crate) struct QueueArgs {
     /// Jobs of a higher priority go first
     #[arg(short, long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     pub(crate) priority: Priority,
@@ -95,11 +95,11 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     }
     let database = context.config()?.default_database(args.database.as_deref())?;
     let (commit, branch) = revision(args.commit.as_deref(), args.branch.as_deref(), context)?;
-    let wish = Wish {
+    let wish = JobOptions {
         commit,
         branch,
         force: args.force,
-        yields: false,
+        prefer_mark: false,
         backup_type: args.kind,
         tool: args.tool.as_deref().map(|tool| queue::line(tool, "--tool")).transpose()?,
         name: args.name.clone(),

@@ -5,9 +5,9 @@ use crate::domain::{Backup, Status};
 use crate::failure::{Code, Failure};
 use crate::ledger::Filter;
 use crate::output::repository::{WalBackup, WalCheck};
-use crate::recovery::{Reach, Run, reach};
+use crate::recovery::{WalCoverage, WalRange, wal_coverage};
 
-use super::Place;
+use super::WalArgs;
 use crate::recovery::restore::ArchivedWal;
 
 /// Show what the archived log reaches, and where it has gaps
@@ -23,7 +23,7 @@ pub(crate) struct Args {
     system_identifier: Option<String>,
 
     #[command(flatten)]
-    place: Place,
+    place: WalArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -38,7 +38,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     };
     let store = args.place.open(context)?;
     let archived = ArchivedWal::open(&store, &system)?;
-    let (runs, size) = (archived.runs(), archived.segment_bytes);
+    let (runs, size) = (archived.wal_ranges(), archived.segment_bytes);
     let backups = backups(&system, context)?;
     let backup = |backup: &Backup| WalBackup::new(backup, of_backup(backup, &runs, size));
     let check = WalCheck {
@@ -73,7 +73,7 @@ fn backups(system: &str, context: &Context) -> Result<Vec<Backup>, Failure> {
     Ok(found)
 }
 
-fn of_backup(backup: &Backup, all: &[Run], size: u64) -> Option<Reach> {
+fn of_backup(backup: &Backup, all: &[WalRange], size: u64) -> Option<WalCoverage> {
     let postgres = backup.postgres.as_ref()?;
-    Some(reach(all, postgres.timeline?, postgres.start_lsn?, postgres.stop_lsn?, size))
+    Some(wal_coverage(all, postgres.timeline?, postgres.start_lsn?, postgres.stop_lsn?, size))
 }

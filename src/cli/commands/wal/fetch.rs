@@ -7,7 +7,7 @@ use crate::domain::WalName;
 use crate::failure::{Code, Failure};
 use crate::wal::{self, Fetch};
 
-use super::Place;
+use super::WalArgs;
 
 /// Bring a file of the write-ahead log back from the store
 ///
@@ -37,7 +37,7 @@ pub(crate) struct Args {
     system_identifier: Option<String>,
 
     #[command(flatten)]
-    place: Place,
+    place: WalArgs,
 }
 
 const EXAMPLES: &str = "\

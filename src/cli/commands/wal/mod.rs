@@ -37,7 +37,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
 
 /// Which log and where
 #[derive(Debug, clap::Args)]
-struct Place {
+struct WalArgs {
     /// The store: a directory or a URL; by default the configured one
     #[arg(long, value_name = "URL")]
     store: Option<String>,
@@ -47,7 +47,7 @@ struct Place {
     pgdata: Option<PathBuf>,
 }
 
-impl Place {
+impl WalArgs {
     fn open(&self, context: &Context) -> Result<Store, Failure> {
         Ok(store::open(context, self.store.as_deref())?)
     }

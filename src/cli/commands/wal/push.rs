@@ -8,7 +8,7 @@ use crate::cli::Context;
 use crate::failure::Failure;
 use crate::wal::{Archived, Push, push};
 
-use super::Place;
+use super::WalArgs;
 
 /// Keep a file of the write-ahead log in the store
 ///
@@ -30,7 +30,7 @@ pub(crate) struct Args {
     batch: u16,
 
     #[command(flatten)]
-    place: Place,
+    place: WalArgs,
 }
 
 const EXAMPLES: &str = "\

@@ -12,7 +12,7 @@ use super::Error;
 
 /// The requested commit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Asked {
+pub enum CommitSpec {
     /// None.
     #[default]
     Nothing,
@@ -26,7 +26,7 @@ pub enum Asked {
 
 /// The commit of a backup, and the source of the choice.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Chosen {
+pub struct ResolvedCommit {
     /// The schema commit.
     pub commit: CommitId,
     /// The branch of the commit.
@@ -35,7 +35,7 @@ pub struct Chosen {
     mark: Option<String>,
 }
 
-impl Chosen {
+impl ResolvedCommit {
     /// Returns the facts about the choice for the record.
     pub fn to_metadata(&self) -> Metadata {
         let mut metadata = Metadata::default();
@@ -52,19 +52,19 @@ impl Chosen {
 ///
 /// # Errors
 /// Fails if the requested commit or `mark` is not in the repository, or if they differ without `force`.
-pub fn choose(
+pub fn choose_commit(
     repository: &Repository,
-    asked: &Asked,
+    asked: &CommitSpec,
     mark: Option<&str>,
     database: &str,
     force: bool,
-) -> Result<Chosen, Error> {
+) -> Result<ResolvedCommit, Error> {
     let (oid, branch, source) = match asked {
-        Asked::Revision(revision) => (repository.resolve_commit(revision)?, None, "commit"),
-        Asked::Branch(branch) => (repository.branch_tip(branch)?, Some(branch.clone()), "branch"),
-        Asked::Nothing | Asked::Unmarked(_) => match (mark, asked) {
+        CommitSpec::Revision(revision) => (repository.resolve_commit(revision)?, None, "commit"),
+        CommitSpec::Branch(branch) => (repository.branch_tip(branch)?, Some(branch.clone()), "branch"),
+        CommitSpec::Nothing | CommitSpec::Unmarked(_) => match (mark, asked) {
             (Some(mark), _) => (marked(repository, mark, database)?, None, "database"),
-            (None, Asked::Unmarked(revision)) => (repository.resolve_commit(revision)?, None, "commit"),
+            (None, CommitSpec::Unmarked(revision)) => (repository.resolve_commit(revision)?, None, "commit"),
             (None, _) => (repository.head()?, None, "head"),
         },
     };
@@ -79,7 +79,7 @@ pub fn choose(
         });
     }
     let branch = branch.map(|branch| Line::lossy(&branch));
-    Ok(Chosen { commit, branch, source, mark: mark.map(str::to_owned) })
+    Ok(ResolvedCommit { commit, branch, source, mark: mark.map(str::to_owned) })
 }
 
 /// Returns the commit recorded in the database. Fails if this repository does not have it.

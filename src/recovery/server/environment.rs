@@ -31,7 +31,7 @@ const SERVERS: [&str; 2] = ["postgres", "postmaster"];
 
 /// The directories, the user and the program prefix of a private server.
 #[derive(Debug, Clone)]
-pub struct Ground {
+pub struct ServerEnv {
     /// The data directory.
     pub data: PathBuf,
     /// The directory of the socket. Only the user of the server can enter it.
@@ -40,11 +40,11 @@ pub struct Ground {
     pub files: PathBuf,
     /// The user of the server, if it is not the current user.
     pub user: Option<OsUser>,
-    /// The programs and arguments before each command, see [`Ground::prefix`].
-    pub prefix: Vec<PathBuf>,
+    /// The programs and arguments before each command, see [`ServerEnv::wrapper`].
+    pub wrapper: Vec<PathBuf>,
 }
 
-impl Ground {
+impl ServerEnv {
     /// The prefix of directories for restore tests.
     pub const FOR_TESTS: &str = "pggit-verify-";
     /// The prefix of directories for clusters from which a part is extracted.
@@ -66,7 +66,7 @@ impl Ground {
     /// Returns the programs and arguments to put before each command. With them, a process ends with
     /// this process. A `nice` process also gets a lower priority. Programs that are missing on this
     /// machine are left out.
-    pub fn prefix(nice: bool) -> Vec<PathBuf> {
+    pub fn wrapper(nice: bool) -> Vec<PathBuf> {
         let path = search_path();
         let find = |name: &str| find_program(name.as_ref(), &[], path.as_deref());
         let mut all = Vec::new();
@@ -105,7 +105,7 @@ impl Ground {
     /// Returns a command that runs `program` as the user of the server. The program ends with this
     /// process.
     pub fn cmd(&self, program: &Path) -> Cmd {
-        let mut all = self.prefix.iter().map(PathBuf::from);
+        let mut all = self.wrapper.iter().map(PathBuf::from);
         let cmd = match all.next() {
             None => Cmd::new(program),
             Some(first) => Cmd::new(first).args(all).arg(program),
@@ -146,7 +146,7 @@ fn server_of(uid: u32) -> Option<i32> {
     let is_server = |one: &Seen| {
         // A process that is about to exit has no working directory. A server overwrites its
         // environment, and before that it may be in another directory.
-        let stays = |place: PathBuf| !Ground::is_one(&place) && one.variable(GROUND).is_none();
+        let stays = |place: PathBuf| !ServerEnv::is_one(&place) && one.variable(GROUND).is_none();
         one.uid == uid && is_called_server(one) && one.directory().is_some_and(stays)
     };
     let first: Vec<Seen> = Seen::all().into_iter().filter(is_server).collect();
@@ -165,7 +165,7 @@ fn is_called_server(one: &Seen) -> bool {
 /// Stops the servers of crashed processes, and removes the directories of these processes below
 /// `base`. The names of the directories begin with `prefix`, and `data` is the data directory in
 /// each. Directories of other users, and directories that may still be in use, are kept.
-pub fn sweep_grounds(base: &Path, prefix: &str, data: &str) -> Vec<PathBuf> {
+pub fn remove_stale(base: &Path, prefix: &str, data: &str) -> Vec<PathBuf> {
     let us = rustix::process::geteuid().as_raw();
     let Ok(above) = Pinned::reach(base) else { return Vec::new() };
     let is_ground =

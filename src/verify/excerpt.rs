@@ -37,7 +37,7 @@ fn quotes(line: &str) -> bool {
 }
 
 /// Returns the first complaint of a client program, without the values that it quotes.
-pub(super) fn complaint(stderr: &str) -> String {
+pub(super) fn first_error(stderr: &str) -> String {
     let complains =
         |line: &&str| ["error:", "ERROR:", "FATAL:", "fatal:"].iter().any(|word| line.contains(word));
     let first =
@@ -46,7 +46,7 @@ pub(super) fn complaint(stderr: &str) -> String {
 }
 
 /// Returns the last complaint of a server.
-pub(super) fn last_word(log: &str) -> String {
+pub(super) fn last_error(log: &str) -> String {
     short(recovery::last_word(log))
 }
 
@@ -75,7 +75,7 @@ fn without_value(line: &str) -> String {
 
 /// Returns true if the first complaint is a missing role.
 pub(super) fn lacks_role(stderr: &str) -> bool {
-    let complaint = complaint(stderr);
+    let complaint = first_error(stderr);
     complaint.contains("role \"") && complaint.contains("\" does not exist")
 }
 
@@ -137,9 +137,9 @@ mod tests {
     #[test]
     fn of_a_program_the_first_complaint_is_kept() {
         let stderr = "pg_restore: connecting\npg_restore: error: could not execute query: ERROR:  no\nCommand was: CREATE x";
-        assert_eq!(complaint(stderr), "pg_restore: error: could not execute query: ERROR: no");
-        assert_eq!(complaint("\n only this\n"), "only this");
-        assert_eq!(complaint(""), "it said nothing");
+        assert_eq!(first_error(stderr), "pg_restore: error: could not execute query: ERROR: no");
+        assert_eq!(first_error("\n only this\n"), "only this");
+        assert_eq!(first_error(""), "it said nothing");
         assert!(short(&"ä".repeat(1000)).chars().count() == REASON + 1);
     }
 }

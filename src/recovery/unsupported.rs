@@ -9,16 +9,16 @@ const SHOWN_MAX: usize = 5;
 
 /// A file that this program cannot run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unfit {
+pub struct UnsupportedFile {
     /// The path in the repository.
     pub path: String,
     /// The reason.
-    pub why: Why,
+    pub why: UnsupportedReason,
 }
 
 /// The reason why a file cannot be run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Why {
+pub enum UnsupportedReason {
     /// The file is in a subdirectory of the migrations directory.
     Below,
     /// The name of the file does not end with `.sql`.
@@ -41,7 +41,7 @@ pub enum Why {
     UndoPart(UndoPart),
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for UnsupportedReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Below => "it is in a subdirectory",
@@ -61,11 +61,11 @@ impl fmt::Display for Why {
 }
 
 /// Returns a text with the files and the reasons.
-pub(super) fn named(files: &[Unfit]) -> String {
+pub(super) fn named(files: &[UnsupportedFile]) -> String {
     match files {
-        [Unfit { path, why }] => format!("{path} cannot be run: {why}"),
+        [UnsupportedFile { path, why }] => format!("{path} cannot be run: {why}"),
         files => {
-            let each = files.iter().map(|Unfit { path, why }| format!("{path} ({why})"));
+            let each = files.iter().map(|UnsupportedFile { path, why }| format!("{path} ({why})"));
             format!("{} files cannot be run: {}", files.len(), listed(each))
         }
     }
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_few_are_named_and_the_others_counted() {
-        let unfit = |n: usize| Unfit { path: format!("m/{n}.rb"), why: Why::NotSql };
+        let unfit = |n: usize| UnsupportedFile { path: format!("m/{n}.rb"), why: UnsupportedReason::NotSql };
         assert_eq!(named(&[unfit(1)]), "m/1.rb cannot be run: it is no *.sql file");
         let said = named(&(0..7).map(unfit).collect::<Vec<_>>());
         assert!(said.starts_with("7 files cannot be run: m/0.rb (it is no *.sql file), m/1.rb ("), "{said}");

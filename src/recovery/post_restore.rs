@@ -12,24 +12,24 @@ use crate::pg::{Client, ConnInfo};
 use crate::progress::Progress;
 use crate::tools::{DumpSpec, Migration, Programs, run_migrations};
 
-use super::by_command::MigrateCommand;
+use super::migrate_command::MigrateCommand;
 use super::new_database::{template, with_suffix};
-use super::proof::{Leniency, difference};
+use super::schema_diff::{IgnoreInDiff, diff_schemas};
 use super::{Error, Plan, in_scratch_database};
 
 /// The steps after a restore of the data of a database.
-pub struct Advance<'a> {
+pub struct PostRestore<'a> {
     /// The restored backup.
     pub backup: &'a Backup,
     /// The final name of the database, for messages.
     pub dbname: &'a str,
     /// The migrations from the commit of the backup to the wanted commit; `None` if the commits are
     /// the same.
-    pub forward: Option<Forward>,
+    pub forward: Option<MigrationPlan>,
     /// The expected schema at the end.
     pub expected: Expected,
     /// The objects that the restore leaves out. They are not compared.
-    pub leniency: Leniency,
+    pub leniency: IgnoreInDiff,
     /// True if a schema difference is reported and is not an error.
     pub allow_schema_difference: bool,
     /// The script that masks confidential data before anyone can connect.
@@ -47,16 +47,16 @@ pub struct Advance<'a> {
 
 /// The path from the commit of a backup to a later commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Forward {
+pub struct MigrationPlan {
     /// The wanted commit.
     pub commit: CommitId,
     /// The way to run the migrations.
-    pub way: Way,
+    pub way: MigrationRunner,
 }
 
 /// The way to run migrations.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Way {
+pub enum MigrationRunner {
     /// This program runs these files in order.
     Files(Vec<Migration>),
     /// A program of the user runs the migrations.
@@ -76,12 +76,12 @@ pub enum Expected {
         schema: Vec<u8>,
     },
     /// The schema that all migrations of the commit create in an empty database.
-    Built(Way),
+    Built(MigrationRunner),
 }
 
 impl Expected {
     /// Returns the way to build the schema; `None` if no build is necessary.
-    fn way(&self) -> Option<&Way> {
+    fn way(&self) -> Option<&MigrationRunner> {
         match self {
             Self::Built(way) => Some(way),
             Self::Unknown | Self::Recorded { .. } => None,
@@ -93,18 +93,18 @@ impl Expected {
         match self {
             Self::Unknown => None,
             Self::Recorded { backup, .. } => Some(format!("the schema recorded with backup {backup}")),
-            Self::Built(Way::Files(all)) => {
+            Self::Built(MigrationRunner::Files(all)) => {
                 Some(format!("what {} migrations make in an empty database", all.len()))
             }
-            Self::Built(Way::Command(command)) => {
+            Self::Built(MigrationRunner::Command(command)) => {
                 Some(format!("what '{}' makes in an empty database", command.shown()))
             }
         }
     }
 }
 
-impl<'a> Advance<'a> {
-    /// Returns an advance that runs nothing and compares nothing.
+impl<'a> PostRestore<'a> {
+    /// Returns steps that run nothing and compares nothing.
     pub fn nowhere(
         backup: &'a Backup,
         dbname: &'a str,
@@ -117,7 +117,7 @@ impl<'a> Advance<'a> {
             dbname,
             forward: None,
             expected: Expected::Unknown,
-            leniency: Leniency::default(),
+            leniency: IgnoreInDiff::default(),
             allow_schema_difference: false,
             mask: None,
             programs,
@@ -127,7 +127,7 @@ impl<'a> Advance<'a> {
         }
     }
 
-    /// Returns the commit of the database after the advance.
+    /// Returns the commit of the database after these steps.
     pub fn commit(&self) -> &CommitId {
         self.forward.as_ref().map_or(&self.backup.commit, |forward| &forward.commit)
     }
@@ -142,20 +142,20 @@ impl<'a> Advance<'a> {
     pub fn names(&self) -> Vec<String> {
         let Some(forward) = &self.forward else { return Vec::new() };
         match &forward.way {
-            Way::Files(migrations) => migrations.iter().map(|one| one.name.clone()).collect(),
-            Way::Command(command) => {
+            MigrationRunner::Files(migrations) => migrations.iter().map(|one| one.name.clone()).collect(),
+            MigrationRunner::Command(command) => {
                 vec![format!("'{}' in a worktree of {}", command.shown(), forward.commit.short())]
             }
         }
     }
 
-    /// Returns the recorded settings of the database if the advance runs something that may depend on
+    /// Returns the recorded settings of the database if a step runs something that may depend on
     /// them.
     pub(super) fn settings(&self) -> &[Setting] {
         self.backup.postgres.as_ref().map_or(&[], |postgres| self.lends(&postgres.settings))
     }
 
-    /// Returns `settings` if the advance runs something that may depend on them.
+    /// Returns `settings` if a step runs something that may depend on them.
     pub(super) fn lends<'s>(&self, settings: &'s [Setting]) -> &'s [Setting] {
         let runs = self.forward.is_some() || self.mask.is_some() || self.expected.way().is_some();
         if runs { settings } else { &[] }
@@ -170,10 +170,10 @@ impl<'a> Advance<'a> {
 
     /// Runs migrations in a database that is at the commit `from`, or empty. Fails if a migration
     /// fails.
-    fn go(&self, way: &Way, target: &ConnInfo, from: Option<&CommitId>) -> Result<(), Error> {
+    fn go(&self, way: &MigrationRunner, target: &ConnInfo, from: Option<&CommitId>) -> Result<(), Error> {
         match way {
-            Way::Files(migrations) => Ok(run_migrations(target, migrations)?),
-            Way::Command(command) => command.run(target, self.commit(), from),
+            MigrationRunner::Files(migrations) => Ok(run_migrations(target, migrations)?),
+            MigrationRunner::Command(command) => command.run(target, self.commit(), from),
         }
     }
 
@@ -186,8 +186,8 @@ impl<'a> Advance<'a> {
     pub fn check(&self) -> Result<(), Error> {
         let ways = [self.forward.as_ref().map(|forward| &forward.way), self.expected.way()];
         let files = ways.into_iter().flatten().flat_map(|way| match way {
-            Way::Files(files) => files.as_slice(),
-            Way::Command(_) => &[],
+            MigrationRunner::Files(files) => files.as_slice(),
+            MigrationRunner::Command(_) => &[],
         });
         Ok(files.chain(&self.mask).try_for_each(Migration::check)?)
     }
@@ -209,7 +209,7 @@ impl<'a> Advance<'a> {
             // an unknown difference cannot be allowed.
             Expected::Built(way) => self.schema_of_migrations(way, target, admin, &schema_of)?,
         };
-        match difference(&expected, &schema_of(target)?, self.leniency) {
+        match diff_schemas(&expected, &schema_of(target)?, self.leniency) {
             Some(diff) if !self.allow_schema_difference => {
                 Err(Error::SchemaDiffers { dbname: self.dbname.to_owned(), diff })
             }
@@ -221,7 +221,7 @@ impl<'a> Advance<'a> {
     /// settings of `target`.
     fn schema_of_migrations(
         &self,
-        way: &Way,
+        way: &MigrationRunner,
         target: &ConnInfo,
         admin: &ConnInfo,
         schema_of: &dyn Fn(&ConnInfo) -> Result<Vec<u8>, Error>,

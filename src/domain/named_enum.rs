@@ -1,7 +1,7 @@
 //! Enums whose values have stable names.
 
 /// Defines an enum with stable names for records and the command line.
-macro_rules! words {
+macro_rules! named_enum {
     ($(#[$doc:meta])* $type:ident ($what:literal) { $($(#[$vdoc:meta])* $variant:ident = $name:literal),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -37,4 +37,4 @@ macro_rules! words {
         }
     };
 }
-pub(crate) use words;
+pub(crate) use named_enum;

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::Error;
-use super::advance::{Expected, Forward, Way};
-use super::by_command::MigrateCommand;
-use super::forward::Gap;
-use super::judge::{Between, Judged, Listing, all_migrations, judge, one_direction};
-use super::unfit::Unfit;
+use super::migrate_command::MigrateCommand;
+use super::migration_diff::{Judged, Listing, MigrationDiff, all_migrations, judge, one_direction};
+use super::pending::MigrationConflict;
+use super::post_restore::{Expected, MigrationPlan, MigrationRunner};
+use super::unsupported::UnsupportedFile;
 use crate::config::{Config, DatabaseConfig};
 use crate::domain::DatabaseName;
 use crate::git::{Directory, Oid, Repository};
@@ -18,9 +18,9 @@ use crate::tools::Migration;
 
 /// The plan for a restored database, from the commit of its backup to the wanted commit.
 #[derive(Debug)]
-pub struct AdvancePlan {
+pub struct CommitPlan {
     /// The migrations to run; `None` if the backup is of the wanted commit.
-    pub forward: Option<Forward>,
+    pub forward: Option<MigrationPlan>,
     /// The expected schema.
     pub expected: Expected,
     /// Files that count as schema and differ, but are not examined.
@@ -28,7 +28,7 @@ pub struct AdvancePlan {
 }
 
 /// Plans the paths from backups to one commit. Shared inputs are read once.
-pub struct AdvancePlanner<'a> {
+pub struct CommitPlanner<'a> {
     commit: Oid,
     repository: &'a Repository,
     ledger: Ledger<'a>,
@@ -41,39 +41,42 @@ pub struct AdvancePlanner<'a> {
 type Files = Rc<Option<Listing<Oid>>>;
 
 /// All migrations of the commit, or the files that cannot be run.
-type Built = Rc<Result<Vec<Migration>, Vec<Unfit>>>;
+type Built = Rc<Result<Vec<Migration>, Vec<UnsupportedFile>>>;
 
-impl<'a> AdvancePlanner<'a> {
+impl<'a> CommitPlanner<'a> {
     /// Returns a planner for the wanted `commit`.
     pub fn to(commit: Oid, repository: &'a Repository, ledger: Ledger<'a>, config: &'a Config) -> Self {
         Self { commit, repository, ledger, config, listings: HashMap::new(), built: HashMap::new() }
     }
 
     /// Returns the path from the backup of `entry`, or the reason why there is none.
-    pub fn from(&mut self, entry: &Entry) -> Result<Result<AdvancePlan, Gap>, Error> {
+    pub fn from(&mut self, entry: &Entry) -> Result<Result<CommitPlan, MigrationConflict>, Error> {
         let from = Oid::from(&entry.backup.commit);
         let database = self.config.database(&entry.backup.database)?;
         let recorded = self.recorded(entry)?;
         if from == self.commit {
             let expected = recorded.unwrap_or(Expected::Unknown);
-            return Ok(Ok(AdvancePlan { forward: None, expected, unseen: Vec::new() }));
+            return Ok(Ok(CommitPlan { forward: None, expected, unseen: Vec::new() }));
         }
         if let Some(way) = self.by_command(&database) {
             // The program only migrates forward. Its effect on a newer schema is unknown.
             if !self.repository.is_ancestor(from, self.commit)? {
-                return Ok(Err(Gap::NotAncestor { from: from.to_commit(), commit: self.commit.to_commit() }));
+                return Ok(Err(MigrationConflict::NotAncestor {
+                    from: from.to_commit(),
+                    commit: self.commit.to_commit(),
+                }));
             }
             let expected = recorded.unwrap_or_else(|| Expected::Built(way.clone()));
-            let forward = Some(Forward { commit: self.commit.to_commit(), way });
-            return Ok(Ok(AdvancePlan { forward, expected, unseen: Vec::new() }));
+            let forward = Some(MigrationPlan { commit: self.commit.to_commit(), way });
+            return Ok(Ok(CommitPlan { forward, expected, unseen: Vec::new() }));
         }
         self.by_files(entry, &database, recorded)
     }
 
     /// Returns the path by a program of the user, if one is configured.
-    fn by_command(&self, database: &DatabaseConfig) -> Option<Way> {
+    fn by_command(&self, database: &DatabaseConfig) -> Option<MigrationRunner> {
         let migrate = database.migrate.as_ref()?;
-        Some(Way::Command(MigrateCommand {
+        Some(MigrationRunner::Command(MigrateCommand {
             words: migrate.value.clone(),
             git_dir: self.repository.common_dir(),
             database: database.name.clone(),
@@ -87,32 +90,33 @@ impl<'a> AdvancePlanner<'a> {
         entry: &Entry,
         database: &DatabaseConfig,
         recorded: Option<Expected>,
-    ) -> Result<Result<AdvancePlan, Gap>, Error> {
+    ) -> Result<Result<CommitPlan, MigrationConflict>, Error> {
         let (from, directory) = (Oid::from(&entry.backup.commit), database.migrations.value.as_str());
         let (old, new) = (self.files(from, directory)?, self.files(self.commit, directory)?);
         let others = self.others(from, database)?;
-        let between = Between { directory, old: (*old).as_ref(), new: (*new).as_ref(), others };
+        let between = MigrationDiff { directory, old: (*old).as_ref(), new: (*new).as_ref(), others };
         let Judged { run, unseen } = match judge(between) {
             Ok(judged) => judged,
             Err(gap) => return Ok(Err(gap)),
         };
         let run = self.read(&run, (*new).as_ref())?;
         if let Err(unfit) = one_direction(directory, &run) {
-            return Ok(Err(Gap::Unfit(unfit)));
+            return Ok(Err(MigrationConflict::UnsupportedFile(unfit)));
         }
         let expected = match recorded {
             Some(recorded) => recorded,
             None => match (self.built(database)?.as_ref(), self.as_backed_up(entry, run.is_empty())?) {
-                (Ok(all), _) if !all.is_empty() => Expected::Built(Way::Files(all.clone())),
+                (Ok(all), _) if !all.is_empty() => Expected::Built(MigrationRunner::Files(all.clone())),
                 (_, Some(same)) => same,
                 (built, None) => {
                     let unfit = built.as_ref().err().cloned().unwrap_or_default();
-                    return Ok(Err(Gap::NoProof { commit: self.commit.to_commit(), unfit }));
+                    return Ok(Err(MigrationConflict::NoProof { commit: self.commit.to_commit(), unfit }));
                 }
             },
         };
-        let forward = Some(Forward { commit: self.commit.to_commit(), way: Way::Files(run) });
-        Ok(Ok(AdvancePlan { forward, expected, unseen }))
+        let forward =
+            Some(MigrationPlan { commit: self.commit.to_commit(), way: MigrationRunner::Files(run) });
+        Ok(Ok(CommitPlan { forward, expected, unseen }))
     }
 
     /// Returns the schema that was recorded with a backup of the wanted commit. If `entry` is of

@@ -12,27 +12,27 @@ use std::path::{Path, PathBuf};
 use super::restore_test::RestoreTest;
 use super::scratch::{Refused, Scratch};
 use super::verdict::Findings;
-use super::{Error, words};
+use super::{Error, excerpt};
 use crate::process::{self, OsUser, crash_point, is_rooted};
 use crate::recovery::{self, Limit, SIGNALS, restore_by_tool};
-use crate::tools::adapter::{Depth, Report, Step, Target, empty_directory};
-use crate::tools::{self, Fault};
+use crate::tools::adapter::{Depth, Report, RestoreStep, Target, empty_directory};
+use crate::tools::{self, ExternalError};
 
 impl RestoreTest<'_> {
     /// Restores the data directory with the tool. Returns false if the backup cannot be restored; the
     /// findings have the reason.
-    pub(super) fn plant_by_tool(
+    pub(super) fn restore_external(
         &self,
         scratch: &Scratch,
         limit: Limit,
         findings: &mut Findings,
     ) -> Result<bool, Error> {
         self.has_room(scratch)?;
-        if !self.around.adapter.restore_proves() {
+        if !self.context.adapter.restore_proves() {
             match self.damage() {
                 Ok(report) => findings.take(report, None),
-                Err(Error::Tools(tools::Error::Tool { fault: Fault::Unsupported(why), .. })) => {
-                    findings.note("checksum", format!("not compared: {}", words::short(&why)));
+                Err(Error::Tools(tools::Error::Tool { fault: ExternalError::Unsupported(why), .. })) => {
+                    findings.note("checksum", format!("not compared: {}", excerpt::short(&why)));
                 }
                 Err(error) => return Err(error),
             }
@@ -41,7 +41,7 @@ impl RestoreTest<'_> {
             }
         }
         let (steps, spaces) = match self.plan(scratch) {
-            Err(Error::Tools(tools::Error::Tool { tool, fault: Fault::NoBackup(label) })) => {
+            Err(Error::Tools(tools::Error::Tool { tool, fault: ExternalError::NoBackup(label) })) => {
                 findings.fatal(format!("{label} is not in the repository of {tool} any more"));
                 return Ok(false);
             }
@@ -49,7 +49,7 @@ impl RestoreTest<'_> {
         };
         let data = scratch.data();
         let owner = steps.iter().find_map(|step| match step {
-            Step::RequireEmpty { owner, .. } => owner.clone(),
+            RestoreStep::RequireEmpty { owner, .. } => owner.clone(),
             _ => None,
         });
         self.is_reached(owner.as_ref(), scratch)?;
@@ -59,17 +59,20 @@ impl RestoreTest<'_> {
         }
         crash_point("verify.lent");
         let in_time = |step| match step {
-            Step::Run { what, cmd } => Step::Run { what, cmd: Box::new(cmd.deadline(limit.left())) },
+            RestoreStep::Run { what, cmd } => {
+                RestoreStep::Run { what, cmd: Box::new(cmd.deadline(limit.left())) }
+            }
             other => other,
         };
         let steps = steps.into_iter().map(in_time).collect();
-        if let Err(error) = restore_by_tool(self.backup(), steps, &data, scratch.held(), self.around.progress)
+        if let Err(error) =
+            restore_by_tool(self.backup(), steps, &data, scratch.held(), self.context.progress)
         {
             self.judge_restore(error, limit, findings)?;
             return Ok(false);
         }
-        self.around.progress.stage("fetching the log that it needs", None);
-        let log = self.around.adapter.bring_log(self.subject, &data, limit.at);
+        self.context.progress.stage("fetching the log that it needs", None);
+        let log = self.context.adapter.fetch_wal(self.subject, &data, limit.at);
         findings.take(log.map_err(|error| in_limit(Error::of_tool(error), limit))?, None);
         if findings.is_fatal() {
             return Ok(false);
@@ -83,7 +86,7 @@ impl RestoreTest<'_> {
 
     /// Fails if the tool runs as root and another user could redirect the paths that it is given.
     fn is_reached(&self, owner: Option<&OsUser>, scratch: &Scratch) -> Result<(), Error> {
-        let base = &self.around.scratch.directory;
+        let base = &self.context.scratch.directory;
         let failed = |source| Error::Scratch { action: "look at", path: base.clone(), source };
         if !OsUser::we_are_root()
             || owner.is_some_and(|owner| !owner.is_us())
@@ -93,24 +96,24 @@ impl RestoreTest<'_> {
         }
         let reason = format!(
             "{} would run as root below {}, which others can change",
-            self.around.adapter.name(),
+            self.context.adapter.name(),
             base.display()
         );
         Err(Error::NotVerifiable { backup: self.backup().id, reason })
     }
 
     /// Returns the steps of the restore and the directories of the tablespaces.
-    fn plan(&self, scratch: &Scratch) -> Result<(Vec<Step>, Vec<PathBuf>), Error> {
+    fn plan(&self, scratch: &Scratch) -> Result<(Vec<RestoreStep>, Vec<PathBuf>), Error> {
         let tablespaces = self.tablespaces(scratch)?;
         let spaces = tablespaces.iter().map(|(_, to)| to.clone()).collect();
         let target = Target::Scratch { path: scratch.data(), tablespaces };
-        let steps = self.around.adapter.restore(self.subject, &target).map_err(Error::of_tool)?;
+        let steps = self.context.adapter.restore(self.subject, &target).map_err(Error::of_tool)?;
         Ok((steps, spaces))
     }
 
     /// Returns the report of the tool about its stored bytes.
     fn damage(&self) -> Result<Report, Error> {
-        let checked = self.around.adapter.check(self.subject, Depth::Checksum, self.around.progress);
+        let checked = self.context.adapter.check(self.subject, Depth::Checksum, self.context.progress);
         checked.map_err(Error::of_tool)
     }
 
@@ -126,8 +129,8 @@ impl RestoreTest<'_> {
         let process::Error::Failed { stderr, .. } = &source else {
             return Err(in_limit(source.into(), limit));
         };
-        let complaint = words::complaint(stderr);
-        if words::is_of_machine(&complaint) {
+        let complaint = excerpt::first_error(stderr);
+        if excerpt::is_of_machine(&complaint) {
             return Err(Error::Unsuitable { reason: complaint });
         }
         match self.damage() {
@@ -145,7 +148,7 @@ impl RestoreTest<'_> {
         match error {
             Refused::Io(error) => error,
             Refused::Leads(path, why) => {
-                let reason = format!("{} made {path}, which {why}", self.around.adapter.name());
+                let reason = format!("{} made {path}, which {why}", self.context.adapter.name());
                 Error::NotVerifiable { backup: self.backup().id, reason }
             }
         }

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write as _};
 
 use tar::{Archive, EntryType};
 
-use super::manifest::{Arrived, Listed};
+use super::manifest::{Listed, ReceivedFiles};
 use super::tree::{Tree, is_below, stored_name};
 use super::{DIRECTORY, MANIFEST};
 use crate::progress::Progress;
@@ -20,11 +20,11 @@ const PAGE: u64 = 8192;
 const SMALL_MAX: u64 = 1 << 30;
 
 /// The state of a backup while its archives are read.
-pub(super) struct Intake<'a> {
+pub(super) struct TarReceiver<'a> {
     sink: &'a dyn Sink,
     progress: &'a dyn Progress,
     pub(super) tree: Tree,
-    pub(super) arrived: Arrived,
+    pub(super) arrived: ReceivedFiles,
     /// The content of the files in [`KEPT`], by name.
     pub(super) small: BTreeMap<&'static str, Vec<u8>>,
     buffer: Vec<u8>,
@@ -34,14 +34,14 @@ pub(super) struct Intake<'a> {
 const KEPT: [&str; 3] = [MANIFEST, "backup_label", "tablespace_map"];
 
 /// The reason why reading an archive stopped.
-pub(super) enum Stopped {
+pub(super) enum ReceiveError {
     /// The archive is unreadable or invalid. The error of the program explains the cause better.
     Archive(io::Error),
     /// The sink failed.
     Sink(io::Error),
 }
 
-impl Stopped {
+impl ReceiveError {
     pub(super) fn into_error(self) -> Error {
         let program = Program::PgBasebackup;
         match self {
@@ -53,13 +53,13 @@ impl Stopped {
     }
 }
 
-impl<'a> Intake<'a> {
+impl<'a> TarReceiver<'a> {
     pub(super) fn new(sink: &'a dyn Sink, progress: &'a dyn Progress) -> Self {
         Self {
             sink,
             progress,
             tree: Tree::default(),
-            arrived: Arrived::new(),
+            arrived: ReceivedFiles::new(),
             small: BTreeMap::new(),
             buffer: vec![0; BUFFER],
         }
@@ -67,10 +67,10 @@ impl<'a> Intake<'a> {
 
     /// Reads an archive whose files belong below `top`. Reads to the end of `input`, so that its
     /// writer does not get a broken pipe. Fails if the archive is invalid or the sink fails.
-    pub(super) fn archive(&mut self, top: &[u8], input: impl Read) -> Result<(), Stopped> {
+    pub(super) fn archive(&mut self, top: &[u8], input: impl Read) -> Result<(), ReceiveError> {
         let mut archive = Archive::new(input);
-        for entry in archive.entries().map_err(Stopped::Archive)? {
-            let mut entry = entry.map_err(Stopped::Archive)?;
+        for entry in archive.entries().map_err(ReceiveError::Archive)? {
+            let mut entry = entry.map_err(ReceiveError::Archive)?;
             let mut path = top.to_vec();
             let inside = entry.path_bytes();
             path.extend_from_slice(inside.strip_prefix(b"./").unwrap_or(&inside));
@@ -84,7 +84,7 @@ impl<'a> Intake<'a> {
             if !is_below(&name) {
                 return Err(strange(&format!("a file has the path {name:?}")));
             }
-            let mode = entry.header().mode().map_err(Stopped::Archive)?;
+            let mode = entry.header().mode().map_err(ReceiveError::Archive)?;
             match entry.header().entry_type() {
                 EntryType::Directory => self.tree.directory(&name, mode),
                 // Tablespaces are listed in tablespace_map.
@@ -98,7 +98,7 @@ impl<'a> Intake<'a> {
             }
         }
         let mut rest = archive.into_inner();
-        drain(&mut rest, &mut self.buffer).map_err(Stopped::Archive)
+        drain(&mut rest, &mut self.buffer).map_err(ReceiveError::Archive)
     }
 
     /// Writes one file into the sink. Fails if the file is shorter than `size` or the sink fails.
@@ -108,20 +108,20 @@ impl<'a> Intake<'a> {
         name: &str,
         size: u64,
         input: &mut dyn Read,
-    ) -> Result<(), Stopped> {
+    ) -> Result<(), ReceiveError> {
         let kept = KEPT.into_iter().find(|kept| *kept == name && size <= SMALL_MAX);
         let (mut copy, mut crc, mut bytes) = (Vec::new(), 0, 0);
         let member = format!("{DIRECTORY}/{name}");
-        let mut file = self.sink.file(&member, content_of(name, size)).map_err(Stopped::Sink)?;
+        let mut file = self.sink.file(&member, content_of(name, size)).map_err(ReceiveError::Sink)?;
         loop {
             let n = match input.read(&mut self.buffer) {
                 Ok(0) => break,
                 Ok(n) => n,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(Stopped::Archive(error)),
+                Err(error) => return Err(ReceiveError::Archive(error)),
             };
             let chunk = &self.buffer[..n];
-            file.write_all(chunk).map_err(Stopped::Sink)?;
+            file.write_all(chunk).map_err(ReceiveError::Sink)?;
             crc = crc32c::crc32c_append(crc, chunk);
             bytes += n as u64;
             if kept.is_some() {
@@ -129,7 +129,7 @@ impl<'a> Intake<'a> {
             }
             self.progress.advance(n as u64);
         }
-        file.finish().map_err(Stopped::Sink)?;
+        file.finish().map_err(ReceiveError::Sink)?;
         if bytes != size {
             return Err(strange(&format!("{name} is cut off")));
         }
@@ -152,8 +152,8 @@ fn content_of(name: &str, size: u64) -> Content {
     }
 }
 
-fn strange(what: &str) -> Stopped {
-    Stopped::Archive(io::Error::new(io::ErrorKind::InvalidData, what.to_owned()))
+fn strange(what: &str) -> ReceiveError {
+    ReceiveError::Archive(io::Error::new(io::ErrorKind::InvalidData, what.to_owned()))
 }
 
 fn drain(input: &mut impl Read, buffer: &mut [u8]) -> io::Result<()> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::unfit::{Unfit, listed, named};
+use super::unsupported::{UnsupportedFile, listed, named};
 use crate::domain::CommitId;
 use crate::migrations::compare_versions;
 
@@ -11,7 +11,7 @@ const BACKWARDS: [&str; 2] = [".down.sql", ".undo.sql"];
 
 /// The reason why the migrations of one commit do not lead to those of another commit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Gap {
+pub enum MigrationConflict {
     /// A migration of the backup was changed afterwards.
     #[error("migration {0} was changed after the backup: running the others would not give the same schema")]
     Changed(String),
@@ -28,7 +28,7 @@ pub enum Gap {
     },
     /// Files differ that this program cannot run.
     #[error("{}", named(.0))]
-    Unfit(Vec<Unfit>),
+    UnsupportedFile(Vec<UnsupportedFile>),
     /// One of the commits has no migrations directory, and files that count as schema differ.
     #[error("not both commits have a directory {directory}/, and the schema differs: {}", listed(differ.iter()))]
     NoDirectory {
@@ -43,11 +43,11 @@ pub enum Gap {
         /// The wanted commit.
         commit: CommitId,
         /// The files that prevent building the schema in an empty database.
-        unfit: Vec<Unfit>,
+        unfit: Vec<UnsupportedFile>,
     },
 }
 
-fn unknown(unfit: &[Unfit]) -> String {
+fn unknown(unfit: &[UnsupportedFile]) -> String {
     match unfit {
         [] => "it has no migrations".to_owned(),
         unfit => named(unfit),
@@ -71,11 +71,11 @@ pub(super) fn is_undo(name: &str) -> bool {
 pub(super) fn pending<K: PartialEq>(
     old: &BTreeMap<String, K>,
     new: &BTreeMap<String, K>,
-) -> Result<Vec<String>, Gap> {
+) -> Result<Vec<String>, MigrationConflict> {
     for (name, content) in old.iter().filter(|(name, _)| is_migration(name)) {
         match new.get(name) {
-            None => return Err(Gap::Removed(name.clone())),
-            Some(other) if other != content => return Err(Gap::Changed(name.clone())),
+            None => return Err(MigrationConflict::Removed(name.clone())),
+            Some(other) if other != content => return Err(MigrationConflict::Changed(name.clone())),
             Some(_) => {}
         }
     }
@@ -111,7 +111,10 @@ mod tests {
     #[test]
     fn what_was_changed_or_removed_leads_nowhere() {
         let old = files(&[("1.sql", 1), ("2.sql", 2)]);
-        assert_eq!(pending(&old, &files(&[("1.sql", 1)])), Err(Gap::Removed("2.sql".into())));
-        assert_eq!(pending(&old, &files(&[("1.sql", 9), ("2.sql", 2)])), Err(Gap::Changed("1.sql".into())));
+        assert_eq!(pending(&old, &files(&[("1.sql", 1)])), Err(MigrationConflict::Removed("2.sql".into())));
+        assert_eq!(
+            pending(&old, &files(&[("1.sql", 9), ("2.sql", 2)])),
+            Err(MigrationConflict::Changed("1.sql".into()))
+        );
     }
 }

@@ -10,16 +10,16 @@ use rustix::fs::syncfs;
 
 use super::data_directory::{AUTO_CONF, NO_ARCHIVE};
 use super::execute::{append, remove, run};
-use super::place::{Partial, check_links, check_mapped, check_outside, given, preflight, refuse};
-use super::point::doubled;
+use super::recovery_conf::doubled;
 use super::server::check_words;
 use super::space::Outside;
-use super::{Error, Home, PlannedStep, Planted, Recovery};
+use super::staging::{StagingDir, check_links, check_mapped, check_outside, given, preflight, refuse};
+use super::{ClusterRecovery, Error, Home, PlannedStep, RestoredDirectory};
 use crate::domain::{Backup, RecoveryTarget, Status};
 use crate::process::{Pinned, crash_point, is_rooted};
 use crate::progress::Progress;
 use crate::tools::Adapter;
-use crate::tools::adapter::{Step, Subject, Target, empty_directory};
+use crate::tools::adapter::{BackupRef, RestoreStep, Target, empty_directory};
 
 /// The files that put a server into archive recovery or standby mode.
 pub const SIGNALS: [&str; 2] = ["recovery.signal", "standby.signal"];
@@ -31,7 +31,7 @@ const LOG_PATIENCE: Duration = Duration::from_secs(86_400);
 /// removed.
 pub fn restore_by_tool(
     backup: &Backup,
-    steps: Vec<Step>,
+    steps: Vec<RestoreStep>,
     path: &Path,
     home: &Pinned,
     progress: &dyn Progress,
@@ -40,11 +40,11 @@ pub fn restore_by_tool(
     let mut ours = false;
     for step in steps {
         let done = match step {
-            Step::RequireEmpty { path, owner } => {
+            RestoreStep::RequireEmpty { path, owner } => {
                 empty_directory(&home.within(&path), owner.as_ref()).map_err(Error::from)
             }
-            Step::Run { what, cmd } => run(&what, *cmd, progress),
-            Step::Append { path, text } => append(&home.within(&path), &text),
+            RestoreStep::Run { what, cmd } => run(&what, *cmd, progress),
+            RestoreStep::Append { path, text } => append(&home.within(&path), &text),
             _ => Err(Error::NotRestorable {
                 backup: backup.id.to_string(),
                 reason: "its bytes are not at hand".to_owned(),
@@ -62,7 +62,7 @@ pub fn restore_by_tool(
 }
 
 /// A restore of a data directory by a tool, from its own repository.
-pub struct ToolRestore<'a> {
+pub struct ExternalRestore<'a> {
     /// The backup to restore.
     pub backup: &'a Backup,
     /// The tool of the backup.
@@ -74,24 +74,24 @@ pub struct ToolRestore<'a> {
     /// The recovery target.
     pub until: RecoveryTarget,
     /// The work on the directory before it gets its name, if any.
-    pub recovery: Option<&'a Recovery<'a>>,
+    pub recovery: Option<&'a ClusterRecovery<'a>>,
     /// The directory of the data directory and its tablespaces, if the caller has opened it.
     pub home: Option<&'a Home>,
     /// Receives the progress.
     pub progress: &'a dyn Progress,
 }
 
-impl ToolRestore<'_> {
+impl ExternalRestore<'_> {
     /// Restores the directory under a temporary name, and renames it when it is complete. If that
     /// fails, everything that was created is removed.
-    pub fn run(&self) -> Result<Planted, Error> {
+    pub fn run(&self) -> Result<RestoredDirectory, Error> {
         let begun = Instant::now();
         self.preflight()?;
         let places = self.places()?;
         let outside = self.outside(&places);
         check_mapped(places, &self.tablespaces, &self.path)?;
         check_outside(&outside, &self.path)?;
-        let partial = Partial::make(&self.path, self.home)?;
+        let partial = StagingDir::make(&self.path, self.home)?;
         // The tool uses the path. This program uses the open directory.
         let (named, data) = (partial.named_data(), partial.data());
         let steps = self.steps(&named)?;
@@ -110,14 +110,14 @@ impl ToolRestore<'_> {
         let synced = File::open(&data).and_then(|dir| Ok(syncfs(dir)?));
         synced.map_err(|error| Error::file("sync", &data, error))?;
         let recovered = self.recovery.map(|recovery| recovery.run(&partial)).transpose()?.flatten();
-        if self.recovery.is_none_or(Recovery::keeps) {
+        if self.recovery.is_none_or(ClusterRecovery::keeps) {
             // The paths are rewritten only now: a server that recovered the directory here fetched
             // WAL to the temporary path.
             name_the_place(&data, &named, &self.path)?;
             partial.put(&self.path)?;
         }
         let bytes = self.backup.size_bytes.unwrap_or_default();
-        Ok(Planted { bytes, duration: begun.elapsed(), tablespaces: outside, recovered })
+        Ok(RestoredDirectory { bytes, duration: begun.elapsed(), tablespaces: outside, recovered })
     }
 
     /// Describes the steps for people, and returns the errors that prevent them now.
@@ -147,10 +147,10 @@ impl ToolRestore<'_> {
 
     /// Creates the directories of tablespaces below `home`, where the tool has no permission to create
     /// them.
-    fn spaces(&self, steps: &[Step], outside: &[PathBuf]) -> Result<Vec<Pinned>, Error> {
+    fn spaces(&self, steps: &[RestoreStep], outside: &[PathBuf]) -> Result<Vec<Pinned>, Error> {
         let Some(home) = self.home else { return Ok(Vec::new()) };
         let owner = steps.iter().find_map(|step| match step {
-            Step::RequireEmpty { owner, .. } => owner.as_ref(),
+            RestoreStep::RequireEmpty { owner, .. } => owner.as_ref(),
             _ => None,
         });
         let take = |path: &PathBuf| {
@@ -164,10 +164,10 @@ impl ToolRestore<'_> {
     /// Gives the files that the tool has created to the owner of `home`. Code from a backup must not
     /// run as the user of the tool, because that user may own servers. The owner of `home` may be
     /// unable to read the repository of the tool, so the WAL is copied too.
-    fn hand_over(&self, maker: u32, partial: &Partial, spaces: &[Pinned]) -> Result<(), Error> {
+    fn hand_over(&self, maker: u32, partial: &StagingDir, spaces: &[Pinned]) -> Result<(), Error> {
         let Some(owner) = self.home.and_then(|home| home.owner) else { return Ok(()) };
         let until = Instant::now() + LOG_PATIENCE;
-        let log = self.adapter.bring_log(&self.subject(), &partial.named_data(), until)?;
+        let log = self.adapter.fetch_wal(&self.subject(), &partial.named_data(), until)?;
         if let Some(finding) = log.findings.into_iter().find(|finding| finding.fatal) {
             let (backup, reason) = (self.backup.id.to_string(), finding.message);
             return Err(Error::NotRestorable { backup, reason });
@@ -184,9 +184,9 @@ impl ToolRestore<'_> {
 
     /// Returns the user who runs the tool. Fails if that is root and another user could redirect one of
     /// the paths.
-    fn maker(&self, steps: &[Step], outside: &[PathBuf]) -> Result<u32, Error> {
+    fn maker(&self, steps: &[RestoreStep], outside: &[PathBuf]) -> Result<u32, Error> {
         let owner = steps.iter().find_map(|step| match step {
-            Step::RequireEmpty { owner, .. } => owner.as_ref().map(|owner| owner.uid),
+            RestoreStep::RequireEmpty { owner, .. } => owner.as_ref().map(|owner| owner.uid),
             _ => None,
         });
         let us = rustix::process::geteuid().as_raw();
@@ -202,8 +202,8 @@ impl ToolRestore<'_> {
         Ok(maker)
     }
 
-    fn subject(&self) -> Subject<'_> {
-        Subject { backup: self.backup, chain: &[], source: None }
+    fn subject(&self) -> BackupRef<'_> {
+        BackupRef { backup: self.backup, chain: &[], source: None }
     }
 
     fn preflight(&self) -> Result<(), Error> {
@@ -214,12 +214,12 @@ impl ToolRestore<'_> {
         // The path becomes part of a `restore_command`, which a shell runs.
         check_words(&self.path)?;
         if let Some(recovery) = self.recovery {
-            recovery.check(&Partial::beside(&self.path))?;
+            recovery.check(&StagingDir::beside(&self.path))?;
         }
         preflight(&self.path, self.backup.size_bytes.unwrap_or_default()).map(drop)
     }
 
-    fn steps(&self, path: &Path) -> Result<Vec<Step>, Error> {
+    fn steps(&self, path: &Path) -> Result<Vec<RestoreStep>, Error> {
         let target = Target::DataDirectory {
             path: path.to_owned(),
             tablespaces: self.tablespaces.clone(),

@@ -13,11 +13,11 @@ use std::time::Duration;
 
 use super::binaries::find_server_program;
 use super::settings::private_restored;
-use super::{Ground, conninfo};
+use super::{ServerEnv, conninfo};
 use crate::process::{Cmd, OsUser, Stdout, crash_point};
 use crate::recovery::execute::remove;
-use crate::recovery::place::refuse;
-use crate::recovery::{Error, Recovered};
+use crate::recovery::staging::refuse;
+use crate::recovery::{Error, RecoveredCluster};
 use crate::tools::{LIBPQ_VARIABLES, Program, Programs};
 
 /// The directory of the server's own files, its server log and its socket.
@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A server that was started and keeps running.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Started {
+pub struct DetachedServer {
     /// The connection URL.
     pub url: String,
     /// The command that stops the server. It has to run as `user`.
@@ -39,7 +39,7 @@ pub struct Started {
 /// Fails if [`start_clone`] could not start a server on the directory.
 pub fn check_clone(data: &Path) -> Result<(), Error> {
     check_words(data)?;
-    if !Ground::is_short_enough(&data.join(PLACE)) {
+    if !ServerEnv::is_short_enough(&data.join(PLACE)) {
         const HINT: &str = "name a directory with a shorter path, or do without --start";
         return Err(refuse(data, "has too long a path for the socket of a server", HINT));
     }
@@ -64,7 +64,7 @@ pub(in crate::recovery) fn prepare_clone(data: &Path, aside: &Path) -> Result<()
     let failed = |error| Error::file("make", &place, error);
     let meta = meta.map_err(failed)?;
     DirBuilder::new().mode(0o700).create(&place).map_err(failed)?;
-    Ground::write_files(&place).map_err(failed)?;
+    ServerEnv::write_files(&place).map_err(failed)?;
     for entry in fs::read_dir(&place).map_err(failed)? {
         chown(entry.map_err(failed)?.path(), Some(meta.uid()), Some(meta.gid())).map_err(failed)?;
     }
@@ -79,10 +79,10 @@ pub(in crate::recovery) fn prepare_clone(data: &Path, aside: &Path) -> Result<()
 /// the time limit.
 pub fn start_clone(
     data: &Path,
-    recovered: &Recovered,
+    recovered: &RecoveredCluster,
     dbname: &str,
     programs: &Programs,
-) -> Result<Started, Error> {
+) -> Result<DetachedServer, Error> {
     check_clone(data)?;
     let meta = fs::metadata(data).map_err(|error| Error::file("look at", data, error))?;
     let user = OsUser::we_are_root().then(|| OsUser::owner_of(&meta));
@@ -109,7 +109,7 @@ pub fn start_clone(
     crash_point("recovery.clone-started");
     let stop = [pg_ctl.display().to_string(), "-D".into(), data.display().to_string(), "stop".into()];
     let superuser = recovered.superuser.as_deref().unwrap_or(&recovered.role);
-    Ok(Started {
+    Ok(DetachedServer {
         url: conninfo(&place, superuser)?.with_dbname(dbname).to_url(),
         stop: stop.to_vec(),
         user: user.map(|user| user.name.to_string_lossy().into_owned()),

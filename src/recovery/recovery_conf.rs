@@ -8,7 +8,7 @@ use crate::domain::{RecoveryTarget, Timestamp};
 
 /// The source of the WAL that a restored cluster replays.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Log {
+pub struct WalSource {
     /// The program that fetches WAL segments: this program.
     pub program: PathBuf,
     /// The store with the WAL archive.
@@ -17,7 +17,7 @@ pub struct Log {
     pub system_identifier: String,
 }
 
-impl Log {
+impl WalSource {
     /// Returns the settings as text for `postgresql.auto.conf`. The server exits with an error if the
     /// WAL ends before the recovery target.
     pub(super) fn settings(&self, until: &RecoveryTarget) -> Vec<u8> {
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     fn settings(program: &str, until: &RecoveryTarget) -> String {
-        let log = Log {
+        let log = WalSource {
             program: program.into(),
             store: "s3://bucket/a".into(),
             system_identifier: "7710420227913410699".into(),

@@ -23,7 +23,7 @@ use super::Error;
 use super::execute::remove;
 use super::server::end_server;
 use super::space::Outside;
-use crate::process::{Kept, Leftover, OwnedDir, Pinned, crash_point, write_private};
+use crate::process::{ChownError, Leftover, OwnedDir, Pinned, crash_point, write_private};
 
 /// The suffix of the temporary directory.
 const PARTIAL: &str = ".pggit-partial";
@@ -190,10 +190,10 @@ pub(super) fn above(parent: &Path, home: Option<&Home>) -> io::Result<Pinned> {
 }
 
 /// Converts an error of handing over a directory to one of this module.
-pub(super) fn given(held: &Pinned, result: Result<(), Kept>) -> Result<(), Error> {
+pub(super) fn given(held: &Pinned, result: Result<(), ChownError>) -> Result<(), Error> {
     result.map_err(|kept| match kept {
-        Kept::Io(error) => Error::file("chown", held.real(), error),
-        Kept::Odd(path, why) => refuse(&held.real().join(path), why, ""),
+        ChownError::Io(error) => Error::file("chown", held.real(), error),
+        ChownError::Odd(path, why) => refuse(&held.real().join(path), why, ""),
     })
 }
 
@@ -202,7 +202,7 @@ pub(super) fn given(held: &Pinned, result: Result<(), Kept>) -> Result<(), Error
 /// Its parent may belong to the future owner of the data, who could replace the directory while root
 /// fills it. Therefore both directories are kept open and accessed independently of their names, and no
 /// other user can change entries of this directory.
-pub(super) struct Partial {
+pub(super) struct StagingDir {
     /// The path, for programs that run as another user.
     pub(super) dir: PathBuf,
     owned: OwnedDir,
@@ -210,7 +210,7 @@ pub(super) struct Partial {
     keep: std::cell::Cell<bool>,
 }
 
-impl Partial {
+impl StagingDir {
     /// Returns the path of the temporary directory for `path`.
     pub(super) fn beside(path: &Path) -> PathBuf {
         path.with_file_name(Self::name_beside(path))
@@ -295,7 +295,7 @@ impl Partial {
     }
 }
 
-impl Drop for Partial {
+impl Drop for StagingDir {
     fn drop(&mut self) {
         if !self.keep.get() {
             let _ = discard(&self.above, &self.owned);
@@ -314,7 +314,7 @@ fn busy(dir: &Path) -> Error {
 pub(super) fn sweep_partial(path: &Path) -> Result<(), Error> {
     let parent = path.parent().unwrap_or(Path::new("/"));
     let above = Pinned::reach(parent).map_err(|error| Error::file("look at", parent, error))?;
-    sweep(&above, &Partial::name_beside(path))
+    sweep(&above, &StagingDir::name_beside(path))
 }
 
 /// Removes the directory `name` that a crashed process has left.

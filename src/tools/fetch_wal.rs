@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::adapter::{CataloguedFacts, Finding, Report};
+use super::adapter::{CataloguedFacts, IntegrityFinding, Report};
 use super::external::PATIENCE;
-use super::{Error, Fault};
+use super::{Error, ExternalError};
 use crate::domain::{WalKind, WalName};
 
 /// The valid sizes of a WAL segment in bytes.
@@ -33,14 +33,14 @@ pub(super) fn bring(
     });
     let Some((first, last)) = range else {
         let message = "its catalogue does not say which segments of the log it needs".to_owned();
-        return Err(Error::tool(tool, Fault::Unsupported(message)));
+        return Err(Error::tool(tool, ExternalError::Unsupported(message)));
     };
     let (mut report, mut segments, mut next) = (Report::default(), 0_u64, Some(first));
     while let Some(segment) = next.take() {
         let path = data.join("pg_wal").join(segment.as_str());
         if let Err(wrong) = fetch(&segment, &path)? {
             let message = format!("segment {segment} of the log, which it needs, {wrong}");
-            report.findings.push(Finding::fatal(message));
+            report.findings.push(IntegrityFinding::fatal(message));
             return Ok(report);
         }
         segments += 1;
@@ -48,7 +48,7 @@ pub(super) fn bring(
         let size = fs::metadata(&path).map_err(|error| Error::directory(&path, error))?.len();
         if !SIZES.contains(&size) || !size.is_power_of_two() {
             let message = format!("segment {segment} of the log, which it needs, has {size} bytes");
-            report.findings.push(Finding::fatal(message));
+            report.findings.push(IntegrityFinding::fatal(message));
             return Ok(report);
         }
         if segment.number(size) < last.number(size) {
@@ -104,7 +104,7 @@ mod tests {
         let (fetched, report) = brought(range, 16 << 20, "000000010000000000000003");
         assert_eq!(fetched.len(), 2);
         let expected = "segment 000000010000000000000003 of the log, which it needs, is gone";
-        assert_eq!(report.unwrap().findings, [Finding::fatal(expected)]);
+        assert_eq!(report.unwrap().findings, [IntegrityFinding::fatal(expected)]);
         let (_, odd) = brought(range, 12345, "");
         assert!(odd.unwrap().is_fatal());
         for range in [["x", "y"], ["000000010000000000000002", "000000020000000000000004"]] {

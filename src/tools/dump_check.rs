@@ -16,14 +16,14 @@ const TAR_BLOCK: u64 = 512;
 
 /// Keeps the parts of a stream that are needed to check its completeness.
 #[derive(Debug, Default)]
-pub(super) struct Witness {
+pub(super) struct DumpValidator {
     head: Vec<u8>,
     tail: Vec<u8>,
     bytes: u64,
 }
 
-impl Witness {
-    pub(super) fn see(&mut self, bytes: &[u8]) {
+impl DumpValidator {
+    pub(super) fn feed(&mut self, bytes: &[u8]) {
         self.bytes += bytes.len() as u64;
         let missing = HEAD.saturating_sub(self.head.len()).min(bytes.len());
         self.head.extend_from_slice(&bytes[..missing]);
@@ -43,7 +43,7 @@ impl Witness {
 
     /// Checks a dump of one database that `program` made or is to read. Fails if it is empty or
     /// truncated.
-    pub(super) fn judge(&self, format: Format, program: Program) -> Result<(), Error> {
+    pub(super) fn finish(&self, format: Format, program: Program) -> Result<(), Error> {
         let missing = match format {
             Format::Custom if !self.head.starts_with(ARCHIVE_MAGIC) => "the archive has no header",
             Format::Tar if !self.head.starts_with(b"toc.dat\0") => "the archive has no table of contents",
@@ -88,10 +88,10 @@ mod tests {
 
     use super::*;
 
-    fn judge(format: Format, bytes: &[u8]) -> Result<(), Error> {
-        let mut witness = Witness::default();
-        witness.see(bytes);
-        witness.judge(format, Program::PgDump)
+    fn finish(format: Format, bytes: &[u8]) -> Result<(), Error> {
+        let mut validator = DumpValidator::default();
+        validator.feed(bytes);
+        validator.finish(format, Program::PgDump)
     }
 
     fn tar() -> Vec<u8> {
@@ -104,30 +104,30 @@ mod tests {
 
     #[test]
     fn whole_dumps_are_accepted() {
-        assert!(judge(Format::Custom, b"PGDMP\x01\x0e").is_ok());
-        assert!(judge(Format::Tar, &tar()).is_ok());
-        assert!(judge(Format::Plain, PLAIN).is_ok());
-        assert!(judge(Format::Plain, &[PLAIN, b"\\unrestrict Abc123\n\n"].concat()).is_ok());
+        assert!(finish(Format::Custom, b"PGDMP\x01\x0e").is_ok());
+        assert!(finish(Format::Tar, &tar()).is_ok());
+        assert!(finish(Format::Plain, PLAIN).is_ok());
+        assert!(finish(Format::Plain, &[PLAIN, b"\\unrestrict Abc123\n\n"].concat()).is_ok());
     }
 
     #[test]
     fn nothing_and_not_all_are_told_apart() {
         for format in [Format::Custom, Format::Tar, Format::Plain] {
-            assert!(matches!(judge(format, b""), Err(Error::Empty { .. })));
-            assert!(matches!(judge(format, b"PGDM"), Err(Error::Truncated { .. })));
+            assert!(matches!(finish(format, b""), Err(Error::Empty { .. })));
+            assert!(matches!(finish(format, b"PGDM"), Err(Error::Truncated { .. })));
         }
-        assert!(judge(Format::Tar, &tar()[..1024]).is_err());
-        assert!(judge(Format::Plain, &PLAIN[..PLAIN.len() - 20]).is_err());
-        assert!(judge(Format::Plain, &[PLAIN, b"COPY t FROM stdin;\n"].concat()).is_err());
+        assert!(finish(Format::Tar, &tar()[..1024]).is_err());
+        assert!(finish(Format::Plain, &PLAIN[..PLAIN.len() - 20]).is_err());
+        assert!(finish(Format::Plain, &[PLAIN, b"COPY t FROM stdin;\n"].concat()).is_err());
     }
 
     proptest! {
         #[test]
         fn the_size_of_the_pieces_does_not_matter(size in 1_usize..9000, len in 0_usize..20_000) {
             let bytes: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
-            let (mut whole, mut pieces) = (Witness::default(), Witness::default());
-            whole.see(&bytes);
-            bytes.chunks(size).for_each(|piece| pieces.see(piece));
+            let (mut whole, mut pieces) = (DumpValidator::default(), DumpValidator::default());
+            whole.feed(&bytes);
+            bytes.chunks(size).for_each(|piece| pieces.feed(piece));
             prop_assert_eq!(&whole.head, &pieces.head);
             prop_assert_eq!(&whole.tail, &pieces.tail);
             prop_assert_eq!(whole.bytes, pieces.bytes);

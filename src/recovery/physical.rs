@@ -4,9 +4,9 @@
 use std::fs;
 use std::path::Path;
 
-use super::place::{Partial, refuse};
-use super::server::{Ground, Origin, PrivateServer, ServerBinaries, prepare_clone};
-use super::{Advance, Effect, Error, PlannedStep};
+use super::server::{DataOrigin, PrivateServer, ServerBinaries, ServerEnv, prepare_clone};
+use super::staging::{StagingDir, refuse};
+use super::{Effect, Error, PlannedStep, PostRestore};
 use crate::pg::{Client, quote_ident, quote_literal};
 use crate::process::{OsUser, crash_point};
 use crate::tools::major_of;
@@ -15,9 +15,9 @@ use crate::tools::major_of;
 const SOCKET: &str = "server";
 
 /// The work on a restored cluster.
-pub struct Recovery<'a> {
-    /// The database to advance, and the steps. Its `dbname` is the name in the cluster.
-    pub advance: Advance<'a>,
+pub struct ClusterRecovery<'a> {
+    /// The database, and the steps after its restore. Its `dbname` is the name in the cluster.
+    pub post_restore: PostRestore<'a>,
     /// The owner of objects that migrations create, if this role may create objects. Otherwise it is
     /// the owner of the database.
     pub role: String,
@@ -35,7 +35,7 @@ type Take<'a> = &'a dyn Fn(&PrivateServer) -> Result<(), Error>;
 
 /// The result of a recovery.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recovered {
+pub struct RecoveredCluster {
     /// The schema difference, if there is one and a difference was allowed.
     pub difference: Option<String>,
     /// The source of the expected schema, if the schema was compared.
@@ -48,17 +48,17 @@ pub struct Recovered {
     pub server: ServerBinaries,
 }
 
-impl<'a> Recovery<'a> {
+impl<'a> ClusterRecovery<'a> {
     /// Returns the recovery of a cluster that is kept.
-    pub fn new(advance: Advance<'a>, role: &str) -> Self {
-        let mark = advance.is_proved();
-        Self { advance, role: role.to_owned(), mark, start: false, take: None }
+    pub fn new(post_restore: PostRestore<'a>, role: &str) -> Self {
+        let mark = post_restore.is_proved();
+        Self { post_restore, role: role.to_owned(), mark, start: false, take: None }
     }
 
     /// Returns the recovery of a cluster that is discarded after `take` has extracted objects from
     /// it.
-    pub(super) fn to_take(advance: Advance<'a>, take: Take<'a>) -> Self {
-        Self { take: Some(take), ..Self::new(advance, "") }
+    pub(super) fn to_take(post_restore: PostRestore<'a>, take: Take<'a>) -> Self {
+        Self { take: Some(take), ..Self::new(post_restore, "") }
     }
 
     /// Returns true if the directory gets its final name.
@@ -69,14 +69,15 @@ impl<'a> Recovery<'a> {
     /// Fails if the recovery cannot succeed. Callers check this before they copy anything into
     /// `partial`.
     pub(super) fn check(&self, partial: &Path) -> Result<(), Error> {
-        self.advance.check()?;
-        if !Ground::is_short_enough(&partial.join(SOCKET)) {
+        self.post_restore.check()?;
+        if !ServerEnv::is_short_enough(&partial.join(SOCKET)) {
             const HINT: &str = "restore into a directory with a shorter path, and move it then";
             return Err(refuse(partial, "has too long a path for the socket of a server", HINT));
         }
-        let version = self.advance.backup.postgres.as_ref().and_then(|postgres| postgres.version.as_ref());
+        let version =
+            self.post_restore.backup.postgres.as_ref().and_then(|postgres| postgres.version.as_ref());
         match version.and_then(|version| major_of(version.as_str())) {
-            Some(major) => ServerBinaries::find(&self.advance.programs, major).map(drop),
+            Some(major) => ServerBinaries::find(&self.post_restore.programs, major).map(drop),
             None => Ok(()),
         }
     }
@@ -85,16 +86,16 @@ impl<'a> Recovery<'a> {
     pub(super) fn steps(&self) -> Vec<PlannedStep> {
         let makes = |what: String| PlannedStep::new(what, Effect::Makes);
         let mut steps = vec![makes("recover it with a private server".to_owned())];
-        let (names, database) = (self.advance.names(), quote_ident(self.advance.dbname));
+        let (names, database) = (self.post_restore.names(), quote_ident(self.post_restore.dbname));
         if !names.is_empty() {
             steps.push(makes(format!("run {} in {database}", names.join(", "))));
         }
-        if let Some(source) = self.advance.expected.source() {
+        if let Some(source) = self.post_restore.expected.source() {
             let what = format!("compare the schema of {database} with {source}");
             steps.push(PlannedStep::new(what, Effect::Reads));
         }
         if self.mark {
-            steps.push(makes(format!("mark {database} with commit {}", self.advance.commit())));
+            steps.push(makes(format!("mark {database} with commit {}", self.post_restore.commit())));
         }
         steps.push(makes("stop the server".to_owned()));
         if self.start {
@@ -104,18 +105,18 @@ impl<'a> Recovery<'a> {
     }
 
     /// Recovers the cluster in `partial`. Returns `None` if the cluster is discarded afterwards.
-    pub(super) fn run(&self, partial: &Partial) -> Result<Option<Recovered>, Error> {
+    pub(super) fn run(&self, partial: &StagingDir) -> Result<Option<RecoveredCluster>, Error> {
         let major = major_in(&partial.data())?;
-        let binaries = ServerBinaries::find(&self.advance.programs, major)?;
-        let ground = ground(partial)?;
-        self.advance.progress.stage("recovering", None);
+        let binaries = ServerBinaries::find(&self.post_restore.programs, major)?;
+        let server_env = server_env(partial)?;
+        self.post_restore.progress.stage("recovering", None);
         if let Some(take) = self.take {
-            let server = PrivateServer::start(&ground, &binaries, Origin::Taken, None)?;
+            let server = PrivateServer::start(&server_env, &binaries, DataOrigin::ScratchWithWal, None)?;
             return take(&server).map(|()| None).map_err(|error| server.trouble(error));
         }
-        let server = PrivateServer::start(&ground, &binaries, Origin::Kept, None)?;
+        let server = PrivateServer::start(&server_env, &binaries, DataOrigin::Permanent, None)?;
         let done = self.go_on(&server, &binaries).map_err(|error| server.trouble(error))?;
-        self.advance.progress.stage("stopping the server", None);
+        self.post_restore.progress.stage("stopping the server", None);
         server.leave()?;
         crash_point("recovery.server-stopped");
         if self.start {
@@ -124,31 +125,31 @@ impl<'a> Recovery<'a> {
         Ok(Some(done))
     }
 
-    fn go_on(&self, server: &PrivateServer, binaries: &ServerBinaries) -> Result<Recovered, Error> {
+    fn go_on(&self, server: &PrivateServer, binaries: &ServerBinaries) -> Result<RecoveredCluster, Error> {
         let major = binaries.version.major;
-        let (advance, client) = (&self.advance, server.connect("template1")?);
-        if !client.database_exists(advance.dbname)? {
+        let (post_restore, client) = (&self.post_restore, server.connect("template1")?);
+        if !client.database_exists(post_restore.dbname)? {
             return Err(Error::NotRestorable {
-                backup: advance.backup.id.to_string(),
-                reason: format!("there is no database {} in it", quote_ident(advance.dbname)),
+                backup: post_restore.backup.id.to_string(),
+                reason: format!("there is no database {} in it", quote_ident(post_restore.dbname)),
             });
         }
         let superuser = superuser(&client, server.admin())?;
         let role = self.role(&client, server)?;
-        let target = server.as_role(&role, advance.dbname)?;
-        advance.migrate(&target)?;
+        let target = server.as_role(&role, post_restore.dbname)?;
+        post_restore.migrate(&target)?;
         crash_point("recovery.migrated");
-        let lent = Lent::to(&client, &role)?;
-        let difference = advance.prove(&server.to(advance.dbname), &target, major);
+        let lent = CreateDbGrant::to(&client, &role)?;
+        let difference = post_restore.prove(&server.to(post_restore.dbname), &target, major);
         lent.take_back()?;
         let difference = difference?;
         if self.mark {
-            client.set_mark(advance.dbname, advance.commit().as_str())?;
+            client.set_mark(post_restore.dbname, post_restore.commit().as_str())?;
         }
         crash_point("recovery.proved");
-        Ok(Recovered {
+        Ok(RecoveredCluster {
             difference,
-            compared_with: advance.expected.source(),
+            compared_with: post_restore.expected.source(),
             superuser,
             role,
             server: binaries.clone(),
@@ -158,7 +159,7 @@ impl<'a> Recovery<'a> {
     /// Returns the role that runs the migrations. It is the configured role if that may create
     /// objects in the database, else the owner of the database, else a superuser.
     fn role(&self, client: &Client, server: &PrivateServer) -> Result<String, Error> {
-        let (dbname, wanted) = (quote_literal(self.advance.dbname), quote_literal(&self.role));
+        let (dbname, wanted) = (quote_literal(self.post_restore.dbname), quote_literal(&self.role));
         let sql = format!(
             "SELECT r.rolname FROM pg_catalog.pg_roles AS r, pg_catalog.pg_database AS d \
              WHERE d.datname = {dbname} AND r.rolcanlogin AND r.rolname <> {} AND (r.rolsuper \
@@ -168,7 +169,7 @@ impl<'a> Recovery<'a> {
         );
         let found = client.query(&sql)?.into_iter().flatten().flatten().next();
         found.ok_or_else(|| Error::NotRestorable {
-            backup: self.advance.backup.id.to_string(),
+            backup: self.post_restore.backup.id.to_string(),
             reason: "neither the owner of the database nor a superuser of it may log in".to_owned(),
         })
     }
@@ -185,12 +186,12 @@ fn superuser(client: &Client, ours: &str) -> Result<Option<String>, Error> {
 }
 
 /// A role that temporarily may create databases.
-struct Lent<'a> {
+struct CreateDbGrant<'a> {
     client: &'a Client,
     role: Option<String>,
 }
 
-impl<'a> Lent<'a> {
+impl<'a> CreateDbGrant<'a> {
     fn to(client: &'a Client, role: &str) -> Result<Self, Error> {
         let sql = format!(
             "SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = {} AND NOT rolcreatedb AND NOT rolsuper",
@@ -221,7 +222,7 @@ fn major_in(data: &Path) -> Result<u32, Error> {
 /// Returns the place in which the server runs. Its user is the owner of the data, who can pass through
 /// our directory to the data and nothing else. The server uses paths, this process uses open
 /// directories.
-fn ground(partial: &Partial) -> Result<Ground, Error> {
+fn server_env(partial: &StagingDir) -> Result<ServerEnv, Error> {
     let (data, held) = (partial.named_data(), partial.held());
     let meta = fs::metadata(partial.data()).map_err(|error| Error::file("look at", &data, error))?;
     let user = OsUser::we_are_root().then(|| OsUser::owner_of(&meta));
@@ -233,8 +234,8 @@ fn ground(partial: &Partial) -> Result<Ground, Error> {
     let home = held.make(SOCKET.as_ref());
     let given = home.and_then(|home| user.as_ref().map_or(Ok(()), |user| home.give((user.uid, user.gid))));
     given.map_err(|error| Error::file("make", &partial.dir.join(SOCKET), error))?;
-    Ground::write_files(&held.path()).map_err(|error| Error::file("write into", &partial.dir, error))?;
+    ServerEnv::write_files(&held.path()).map_err(|error| Error::file("write into", &partial.dir, error))?;
     partial.open_up()?;
     let (home, files) = (partial.dir.join(SOCKET), partial.dir.clone());
-    Ok(Ground { data, home, files, user, prefix: Ground::prefix(false) })
+    Ok(ServerEnv { data, home, files, user, wrapper: ServerEnv::wrapper(false) })
 }

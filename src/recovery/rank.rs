@@ -8,7 +8,7 @@
 
 use std::cmp::Reverse;
 
-use super::Gap;
+use super::MigrationConflict;
 use crate::domain::{BackupId, BackupType, CommitId, Timestamp};
 
 /// The relation of the commit of a backup to the wanted commit.
@@ -61,7 +61,7 @@ pub struct Candidate {
     /// The reason why the backup cannot be used, if there is one.
     pub unusable: Option<String>,
     /// The problem with the migrations, if that is the reason.
-    pub gap: Option<Gap>,
+    pub gap: Option<MigrationConflict>,
     /// The program that has to run the migrations, quoted for a shell.
     pub command: Option<String>,
 }

@@ -5,8 +5,8 @@
 //! scratch database. A table therefore means the same for every backup type: its rows, indexes,
 //! constraints, triggers and sequences.
 
-mod holder;
 mod selection;
+mod temp_cluster;
 
 use std::cell::RefCell;
 use std::path::PathBuf;
@@ -17,19 +17,20 @@ use super::dump::check_money;
 use super::globals::MadeRoles;
 use super::new_database::with_suffix;
 use super::{
-    Advance, Archiving, DataDirectory, Effect, Error, Plan, PlannedStep, PrivateServer, Recovery, Restore,
-    Restored, Step, ToolRestore, in_scratch_database, into_new_database, template,
+    Archiving, ClusterRecovery, DataDirectory, DatabaseStep, Effect, Error, ExternalRestore, Plan,
+    PlannedStep, PostRestore, PrivateServer, Restore, Restored, in_scratch_database, into_new_database,
+    template,
 };
-use crate::artifacts::{HeldSource, of_store};
+use crate::artifacts::{StoreSource, of_store};
 use crate::domain::{Backup, DumpFormat, DumpOptions, RecoveryTarget, Setting};
 use crate::pg::{Client, ConnInfo, Template, quote_ident};
 use crate::process::crash_point;
 use crate::progress::Quiet;
 use crate::store::{Access, StoredBackup};
-use crate::tools::adapter::{Source, Subject};
+use crate::tools::adapter::{BackupRef, Source};
 use crate::tools::{self, Adapter, Connection, DumpSpec, PgTools, RestoreSpec};
-use holder::Holder;
 use selection::{Resolved, left_out};
+use temp_cluster::TempClusterDir;
 
 pub use selection::Selection;
 
@@ -40,9 +41,9 @@ const APPLICATION: &str = "git-pggit";
 const KNOWS_EXTENSIONS: u32 = 14;
 
 /// The extraction of a part of a backup.
-pub struct Part<'a> {
+pub struct PartialRestore<'a> {
     /// The backup, the name of the new database, and the steps after the load.
-    pub advance: Advance<'a>,
+    pub post_restore: PostRestore<'a>,
     /// The connection to a database of the server on which the new database is created.
     pub admin: ConnInfo,
     /// The name of the database in the physical backup.
@@ -61,7 +62,7 @@ pub struct Part<'a> {
 }
 
 /// The location of the backup.
-pub enum Kept<'a> {
+pub enum BackupSource<'a> {
     /// A dump, with the access to its bytes.
     Dump(Access),
     /// A backup chain of physical backups in our stores, the full backup first.
@@ -77,21 +78,21 @@ struct Copied {
     not_marked: Option<String>,
 }
 
-impl Part<'_> {
+impl PartialRestore<'_> {
     /// Extracts the part. If that fails, everything that was created is removed.
-    pub fn run(&self, kept: &Kept<'_>) -> Result<Restored, Error> {
+    pub fn run(&self, kept: &BackupSource<'_>) -> Result<Restored, Error> {
         let begun = Instant::now();
-        self.advance.check()?;
-        if Client::connect(&self.admin, APPLICATION)?.database_exists(self.advance.dbname)? {
-            return Err(Error::TargetExists { dbname: self.advance.dbname.to_owned() });
+        self.post_restore.check()?;
+        if Client::connect(&self.admin, APPLICATION)?.database_exists(self.post_restore.dbname)? {
+            return Err(Error::TargetExists { dbname: self.post_restore.dbname.to_owned() });
         }
         let restored = match kept {
-            Kept::Dump(access) => self.out_of_dump(access.clone()),
-            Kept::Store(members, adapter) => self.out_of_cluster(&|holder, recovery| {
+            BackupSource::Dump(access) => self.out_of_dump(access.clone()),
+            BackupSource::Store(members, adapter) => self.out_of_cluster(&|holder, recovery| {
                 let spaces = self.spaces(*adapter, Some(members), holder)?;
                 self.directory(members, *adapter, holder, spaces, recovery).run().map(drop)
             }),
-            Kept::Tool(adapter) => self.out_of_cluster(&|holder, recovery| {
+            BackupSource::Tool(adapter) => self.out_of_cluster(&|holder, recovery| {
                 let spaces = self.spaces(*adapter, None, holder)?;
                 self.tool(*adapter, holder, spaces, recovery).run().map(drop)
             }),
@@ -103,8 +104,8 @@ impl Part<'_> {
     pub fn describe(&self) -> Result<(Vec<PlannedStep>, Vec<Error>), Error> {
         let makes = |what: String| PlannedStep::new(what, Effect::Makes);
         let client = Client::connect(&self.admin, APPLICATION)?;
-        let taken = client.database_exists(self.advance.dbname)?;
-        let refusals = taken.then(|| Error::TargetExists { dbname: self.advance.dbname.to_owned() });
+        let taken = client.database_exists(self.post_restore.dbname)?;
+        let refusals = taken.then(|| Error::TargetExists { dbname: self.post_restore.dbname.to_owned() });
         let database = quote_ident(&self.dbname);
         let what = match self.selection.is_all() {
             true => format!("database {database}"),
@@ -118,9 +119,9 @@ impl Part<'_> {
         if self.globals {
             steps.push(makes("create the roles that the server lacks".to_owned()));
         }
-        for step in self.plan(Template::default(), self.advance.settings()).steps() {
+        for step in self.plan(Template::default(), self.post_restore.settings()).steps() {
             steps.push(match step {
-                Step::Load => makes(format!("copy {what} into it")),
+                DatabaseStep::Load => makes(format!("copy {what} into it")),
                 other => PlannedStep::of_database(&other, None),
             });
         }
@@ -131,9 +132,9 @@ impl Part<'_> {
         &'b self,
         members: &'b [(Backup, Access)],
         adapter: &'b dyn Adapter,
-        holder: &'b Holder,
+        holder: &'b TempClusterDir,
         tablespaces: Vec<(PathBuf, PathBuf)>,
-        recovery: &'b Recovery<'b>,
+        recovery: &'b ClusterRecovery<'b>,
     ) -> DataDirectory<'b> {
         DataDirectory {
             members,
@@ -145,26 +146,26 @@ impl Part<'_> {
             archiving: Archiving::Off,
             recovery: Some(recovery),
             home: Some(holder.home()),
-            progress: self.advance.progress,
+            progress: self.post_restore.progress,
         }
     }
 
     fn tool<'b>(
         &'b self,
         adapter: &'b dyn Adapter,
-        holder: &'b Holder,
+        holder: &'b TempClusterDir,
         tablespaces: Vec<(PathBuf, PathBuf)>,
-        recovery: &'b Recovery<'b>,
-    ) -> ToolRestore<'b> {
-        ToolRestore {
-            backup: self.advance.backup,
+        recovery: &'b ClusterRecovery<'b>,
+    ) -> ExternalRestore<'b> {
+        ExternalRestore {
+            backup: self.post_restore.backup,
             adapter,
             path: holder.cluster(),
             tablespaces,
             until: RecoveryTarget::Immediate,
             recovery: Some(recovery),
             home: Some(holder.home()),
-            progress: self.advance.progress,
+            progress: self.post_restore.progress,
         }
     }
 
@@ -174,33 +175,33 @@ impl Part<'_> {
         &self,
         adapter: &dyn Adapter,
         members: Option<&[(Backup, Access)]>,
-        holder: &Holder,
+        holder: &TempClusterDir,
     ) -> Result<Vec<(PathBuf, PathBuf)>, Error> {
         let held = match members.and_then(<[_]>::last) {
             Some((backup, access)) => {
                 backup.location.as_ref().ok_or_else(|| self.refuse("it is nowhere"))?;
-                Some(HeldSource(StoredBackup::open(backup, access)?))
+                Some(StoreSource(StoredBackup::open(backup, access)?))
             }
             None => None,
         };
         let source = held.as_ref().map(|held| held as &dyn Source);
-        let places = adapter.tablespaces(&Subject { backup: self.advance.backup, chain: &[], source });
+        let places = adapter.tablespaces(&BackupRef { backup: self.post_restore.backup, chain: &[], source });
         let places = places.map_err(of_store::<Error>)?.into_iter().enumerate();
         Ok(places.map(|(number, place)| (place, holder.space(number))).collect())
     }
 
     fn refuse(&self, reason: impl Into<String>) -> Error {
-        Error::NotRestorable { backup: self.advance.backup.id.to_string(), reason: reason.into() }
+        Error::NotRestorable { backup: self.post_restore.backup.id.to_string(), reason: reason.into() }
     }
 
     /// Starts a private server on the cluster that `restore` creates, and extracts the part from that
     /// server.
     fn out_of_cluster(
         &self,
-        restore: &dyn Fn(&Holder, &Recovery<'_>) -> Result<(), Error>,
+        restore: &dyn Fn(&TempClusterDir, &ClusterRecovery<'_>) -> Result<(), Error>,
     ) -> Result<Restored, Error> {
-        let advance = &self.advance;
-        let holder = Holder::make(&self.scratch, self.scratch_user.as_deref())?;
+        let post_restore = &self.post_restore;
+        let holder = TempClusterDir::make(&self.scratch, self.scratch_user.as_deref())?;
         let restored = RefCell::new(None);
         let take = |server: &PrivateServer| {
             if !server.connect("template1")?.database_exists(&self.dbname)? {
@@ -210,41 +211,42 @@ impl Part<'_> {
             let roles = match self.globals {
                 true => {
                     let mut script = Vec::new();
-                    let tools = advance.programs.for_server(server.version.major);
+                    let tools = post_restore.programs.for_server(server.version.major);
                     tools.globals(&server.connection(&self.dbname), true, None, &mut script)?;
-                    Some(MadeRoles::make(&self.admin, advance.backup, &script, Some(server.admin()))?)
+                    Some(MadeRoles::make(&self.admin, post_restore.backup, &script, Some(server.admin()))?)
                 }
                 false => None,
             };
             let settings = Client::connect(&source, APPLICATION)?.database_settings(source.dbname())?;
-            let copied = self.copy(&server.connection(&self.dbname), &source, advance.lends(&settings))?;
+            let copied =
+                self.copy(&server.connection(&self.dbname), &source, post_restore.lends(&settings))?;
             *restored.borrow_mut() = Some(self.done(copied, roles));
             Ok(())
         };
-        let progress = advance.progress;
-        let nowhere = Advance::nowhere(
-            advance.backup,
+        let progress = post_restore.progress;
+        let nowhere = PostRestore::nowhere(
+            post_restore.backup,
             &self.dbname,
-            advance.programs.clone(),
-            advance.staging.clone(),
+            post_restore.programs.clone(),
+            post_restore.staging.clone(),
             progress,
         );
-        restore(&holder, &Recovery::to_take(nowhere, &take))?;
+        restore(&holder, &ClusterRecovery::to_take(nowhere, &take))?;
         restored.into_inner().ok_or_else(|| self.refuse("nothing was taken out of it"))
     }
 
     /// Restores the whole dump into a scratch database, and extracts the part from that database.
     fn out_of_dump(&self, access: Access) -> Result<Restored, Error> {
-        let advance = &self.advance;
+        let post_restore = &self.post_restore;
         let whole = Restore {
-            advance: Advance {
-                leniency: advance.leniency,
-                ..Advance::nowhere(
-                    advance.backup,
-                    advance.dbname,
-                    advance.programs.clone(),
-                    advance.staging.clone(),
-                    advance.progress,
+            post_restore: PostRestore {
+                leniency: post_restore.leniency,
+                ..PostRestore::nowhere(
+                    post_restore.backup,
+                    post_restore.dbname,
+                    post_restore.programs.clone(),
+                    post_restore.staging.clone(),
+                    post_restore.progress,
                 )
             },
             admin: self.admin.clone(),
@@ -253,15 +255,19 @@ impl Part<'_> {
             globals: false,
         };
         let roles = whole.roles(self.globals)?;
-        let like = advance.backup.postgres.as_ref().map(template).unwrap_or_default();
-        let scratch =
-            Plan::new(&with_suffix(advance.dbname, "~whole"), &advance.backup.id.to_string(), None, like);
+        let like = post_restore.backup.postgres.as_ref().map(template).unwrap_or_default();
+        let scratch = Plan::new(
+            &with_suffix(post_restore.dbname, "~whole"),
+            &post_restore.backup.id.to_string(),
+            None,
+            like,
+        );
         let copied = in_scratch_database(&self.admin, &scratch, |source| {
             let major = Client::connect(source, APPLICATION)?.facts()?.major;
             whole.load_into(source, major)?;
             crash_point("recovery.whole");
             // A dump contains no settings of the database.
-            self.copy(&Connection::from(source), source, advance.settings())
+            self.copy(&Connection::from(source), source, post_restore.settings())
         })?;
         Ok(self.done(copied, roles))
     }
@@ -269,10 +275,10 @@ impl Part<'_> {
     fn done(&self, copied: Copied, roles: Option<MadeRoles<'_>>) -> Restored {
         let Copied { difference, left_out, not_marked } = copied;
         Restored {
-            bytes: self.advance.backup.size_bytes.unwrap_or_default(),
+            bytes: self.post_restore.backup.size_bytes.unwrap_or_default(),
             duration: Duration::ZERO,
             difference,
-            compared_with: self.advance.expected.source(),
+            compared_with: self.post_restore.expected.source(),
             roles: roles.map(MadeRoles::keep),
             left_out,
             not_marked,
@@ -280,12 +286,12 @@ impl Part<'_> {
     }
 
     fn plan(&self, template: Template, settings: &[Setting]) -> Plan {
-        let advance = &self.advance;
-        let commit = (self.mark && advance.is_proved()).then(|| advance.commit().as_str());
-        Plan::new(advance.dbname, &advance.backup.id.to_string(), commit, template)
-            .then_migrate(advance.names())
+        let post_restore = &self.post_restore;
+        let commit = (self.mark && post_restore.is_proved()).then(|| post_restore.commit().as_str());
+        Plan::new(post_restore.dbname, &post_restore.backup.id.to_string(), commit, template)
+            .then_migrate(post_restore.names())
             .with_settings(settings, self.admin.user())
-            .then_prove(advance.expected.source())
+            .then_prove(post_restore.expected.source())
     }
 
     /// Copies the part from the source database, which programs reach by `connection`, into the new
@@ -296,12 +302,12 @@ impl Part<'_> {
         source: &ConnInfo,
         settings: &[Setting],
     ) -> Result<Copied, Error> {
-        let (advance, from) = (&self.advance, Client::connect(source, APPLICATION)?);
+        let (post_restore, from) = (&self.post_restore, Client::connect(source, APPLICATION)?);
         let (resolved, facts) = (self.selection.resolve(&from)?, from.facts()?);
         let like = Template::like(&facts);
         let major = Client::connect(&self.admin, APPLICATION)?.facts()?.major;
         let version = major.max(facts.major);
-        let tools = advance.programs.for_server(version);
+        let tools = post_restore.programs.for_server(version);
         let dump = DumpSpec {
             options: DumpOptions {
                 schemas: self.selection.schemas.clone(),
@@ -313,10 +319,10 @@ impl Part<'_> {
             ..DumpSpec::new(connection.clone(), DumpFormat::Custom)
         };
         let (mut difference, mut left_out) = (None, Vec::new());
-        let work = |step: &Step, target: &ConnInfo| match step {
-            Step::Migrate { .. } => advance.migrate(target),
-            Step::Prove { .. } => {
-                difference = advance.prove(target, &self.admin, major)?;
+        let work = |step: &DatabaseStep, target: &ConnInfo| match step {
+            DatabaseStep::Migrate { .. } => post_restore.migrate(target),
+            DatabaseStep::Prove { .. } => {
+                difference = post_restore.prove(target, &self.admin, major)?;
                 Ok(())
             }
             _ => {
@@ -347,15 +353,15 @@ impl Part<'_> {
         target: &ConnInfo,
         resolved: &Resolved,
     ) -> Result<Vec<String>, Error> {
-        let (advance, all) = (&self.advance, self.selection.is_all());
-        advance.progress.stage("copying", None);
+        let (post_restore, all) = (&self.post_restore, self.selection.is_all());
+        post_restore.progress.stage("copying", None);
         for schema in &resolved.schemas {
             let sql = format!("CREATE SCHEMA IF NOT EXISTS {}", quote_ident(schema));
             Client::connect(target, APPLICATION)?.execute(&sql)?;
         }
         let restore = RestoreSpec {
-            no_owner: advance.leniency.owners,
-            no_privileges: advance.leniency.privileges,
+            no_owner: post_restore.leniency.owners,
+            no_privileges: post_restore.leniency.privileges,
             keep_going: !all,
             ..RestoreSpec::new(Connection::from(target), DumpFormat::Custom)
         };
@@ -367,7 +373,7 @@ impl Part<'_> {
                 drop(writer);
                 dumped
             });
-            let restored = tools.restore_stream(&restore, &mut reader, advance.progress);
+            let restored = tools.restore_stream(&restore, &mut reader, post_restore.progress);
             drop(reader);
             (dumping.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), restored)
         });

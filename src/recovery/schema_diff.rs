@@ -7,7 +7,7 @@ const LINES_MAX: usize = 200;
 
 /// The parts of two schemas that may differ, because the restore left them out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Leniency {
+pub struct IgnoreInDiff {
     /// True if owners may differ.
     pub owners: bool,
     /// True if privileges may differ.
@@ -16,8 +16,8 @@ pub struct Leniency {
 
 /// Returns the difference between two schemas in the format of `diff -u`; `None` if they are equal.
 /// Both inputs are normalized outputs of `pg_dump --schema-only`.
-pub fn difference(expected: &[u8], actual: &[u8], leniency: Leniency) -> Option<String> {
-    let lenient = leniency != Leniency::default();
+pub fn diff_schemas(expected: &[u8], actual: &[u8], leniency: IgnoreInDiff) -> Option<String> {
+    let lenient = leniency != IgnoreInDiff::default();
     let side = |schema: &[u8]| match lenient {
         true => comparable(&String::from_utf8_lossy(schema), leniency),
         false => String::from_utf8_lossy(schema).into_owned(),
@@ -40,7 +40,7 @@ pub fn difference(expected: &[u8], actual: &[u8], leniency: Leniency) -> Option<
 
 /// Returns the statements of a schema without the parts that may differ. SQL comments name owners
 /// too, so they are removed.
-fn comparable(schema: &str, leniency: Leniency) -> String {
+fn comparable(schema: &str, leniency: IgnoreInDiff) -> String {
     let differs = |line: &str| {
         let owner = line.starts_with("ALTER ") && line.contains(" OWNER TO ") && line.ends_with(';');
         let privilege =
@@ -59,26 +59,26 @@ mod tests {
 
     #[test]
     fn equal_is_equal_and_a_difference_is_shown() {
-        assert_eq!(difference(A.as_bytes(), A.as_bytes(), Leniency::default()), None);
+        assert_eq!(diff_schemas(A.as_bytes(), A.as_bytes(), IgnoreInDiff::default()), None);
         let b = A.replace("a integer", "a bigint");
-        let shown = difference(A.as_bytes(), b.as_bytes(), Leniency::default()).unwrap();
+        let shown = diff_schemas(A.as_bytes(), b.as_bytes(), IgnoreInDiff::default()).unwrap();
         assert!(shown.contains("-    a integer\n+    a bigint"), "{shown}");
     }
 
     #[test]
     fn what_was_left_out_need_not_be_there() {
         let b = A.replace("ada", "eve").replace("GRANT SELECT ON TABLE public.t TO bob;\n", "");
-        let both = Leniency { owners: true, privileges: true };
-        assert_eq!(difference(A.as_bytes(), b.as_bytes(), both), None);
-        let owners = Leniency { owners: true, privileges: false };
-        assert!(difference(A.as_bytes(), b.as_bytes(), owners).unwrap().contains("-GRANT SELECT"));
-        assert!(difference(A.as_bytes(), b.as_bytes(), Leniency::default()).is_some());
+        let both = IgnoreInDiff { owners: true, privileges: true };
+        assert_eq!(diff_schemas(A.as_bytes(), b.as_bytes(), both), None);
+        let owners = IgnoreInDiff { owners: true, privileges: false };
+        assert!(diff_schemas(A.as_bytes(), b.as_bytes(), owners).unwrap().contains("-GRANT SELECT"));
+        assert!(diff_schemas(A.as_bytes(), b.as_bytes(), IgnoreInDiff::default()).is_some());
     }
 
     #[test]
     fn a_long_difference_is_cut() {
         let b: String = (0..1000).map(|n| format!("CREATE TABLE t{n} ();\n")).collect();
-        let shown = difference(b"", b.as_bytes(), Leniency::default()).unwrap();
+        let shown = diff_schemas(b"", b.as_bytes(), IgnoreInDiff::default()).unwrap();
         assert_eq!(shown.lines().count(), LINES_MAX + 1);
     }
 }

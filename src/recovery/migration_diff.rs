@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use super::Gap;
-use super::forward::{is_migration, is_undo, pending};
-use super::unfit::{Unfit, Why};
+use super::MigrationConflict;
+use super::pending::{is_migration, is_undo, pending};
+use super::unsupported::{UnsupportedFile, UnsupportedReason};
 use crate::git::EntryKind;
 use crate::migrations::is_note;
 use crate::tools::{Migration, undo_part};
@@ -15,7 +15,7 @@ pub(super) type Listing<K> = BTreeMap<String, (EntryKind, K)>;
 
 /// The differences between two commits.
 #[derive(Debug)]
-pub(super) struct Between<'a, K> {
+pub(super) struct MigrationDiff<'a, K> {
     /// The migrations directory.
     pub directory: &'a str,
     /// The files of the directory in the old commit; `None` if there is no such directory.
@@ -37,26 +37,26 @@ pub(super) struct Judged {
 
 /// Determines the path from the old commit to the new one. Fails if a file differs and this program
 /// cannot rule out that the file has to be run.
-pub(super) fn judge<K: PartialEq>(between: Between<'_, K>) -> Result<Judged, Gap> {
-    let Between { directory, old, new, others } = between;
+pub(super) fn judge<K: PartialEq>(between: MigrationDiff<'_, K>) -> Result<Judged, MigrationConflict> {
+    let MigrationDiff { directory, old, new, others } = between;
     let unseen: Vec<String> = others.into_iter().filter(|path| !is_note(file_name(path))).collect();
     if !unseen.is_empty() && (old.is_none() || new.is_none()) {
-        return Err(Gap::NoDirectory { directory: directory.to_owned(), differ: unseen });
+        return Err(MigrationConflict::NoDirectory { directory: directory.to_owned(), differ: unseen });
     }
     let nothing = Listing::new();
     let (old, new) = (old.unwrap_or(&nothing), new.unwrap_or(&nothing));
     let differ = |path: &&String| old.get(*path) != new.get(*path);
     let paths: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).filter(differ).collect();
-    let unfit: Vec<Unfit> = paths
+    let unfit: Vec<UnsupportedFile> = paths
         .into_iter()
         .filter_map(|path| {
             let sides = [old, new];
             let why = sides.iter().find_map(|side| why_unfit(path, side.get(path)?.0, side))?;
-            Some(Unfit { path: format!("{directory}/{path}"), why })
+            Some(UnsupportedFile { path: format!("{directory}/{path}"), why })
         })
         .collect();
     if !unfit.is_empty() {
-        return Err(Gap::Unfit(unfit));
+        return Err(MigrationConflict::UnsupportedFile(unfit));
     }
     Ok(Judged { run: pending(&runnable(old), &runnable(new))?, unseen })
 }
@@ -66,22 +66,22 @@ pub(super) fn judge<K: PartialEq>(between: Between<'_, K>) -> Result<Judged, Gap
 pub(super) fn all_migrations<K: PartialEq>(
     directory: &str,
     listing: &Listing<K>,
-) -> Result<Vec<String>, Vec<Unfit>> {
+) -> Result<Vec<String>, Vec<UnsupportedFile>> {
     let nothing = Listing::new();
-    match judge(Between { directory, old: Some(&nothing), new: Some(listing), others: Vec::new() }) {
+    match judge(MigrationDiff { directory, old: Some(&nothing), new: Some(listing), others: Vec::new() }) {
         Ok(judged) => Ok(judged.run),
-        Err(Gap::Unfit(unfit)) => Err(unfit),
+        Err(MigrationConflict::UnsupportedFile(unfit)) => Err(unfit),
         Err(_) => unreachable!("nothing was changed or removed since nothing was there"),
     }
 }
 
 /// Fails if a file has a part that undoes the rest of the file.
-pub(super) fn one_direction(directory: &str, migrations: &[Migration]) -> Result<(), Vec<Unfit>> {
+pub(super) fn one_direction(directory: &str, migrations: &[Migration]) -> Result<(), Vec<UnsupportedFile>> {
     let unfit = |one: &Migration| {
-        let why = Why::UndoPart(undo_part(&one.sql)?);
-        Some(Unfit { path: format!("{directory}/{}", one.name), why })
+        let why = UnsupportedReason::UndoPart(undo_part(&one.sql)?);
+        Some(UnsupportedFile { path: format!("{directory}/{}", one.name), why })
     };
-    let unfit: Vec<Unfit> = migrations.iter().filter_map(unfit).collect();
+    let unfit: Vec<UnsupportedFile> = migrations.iter().filter_map(unfit).collect();
     if unfit.is_empty() { Ok(()) } else { Err(unfit) }
 }
 
@@ -97,22 +97,22 @@ fn runnable<K>(listing: &Listing<K>) -> BTreeMap<String, &K> {
 }
 
 /// Returns the reason why a file can be neither run nor ignored, if there is one.
-fn why_unfit<K>(path: &str, kind: EntryKind, siblings: &Listing<K>) -> Option<Why> {
+fn why_unfit<K>(path: &str, kind: EntryKind, siblings: &Listing<K>) -> Option<UnsupportedReason> {
     let (name, lower) = (file_name(path), path.to_ascii_lowercase());
     match kind {
-        EntryKind::Submodule => return Some(Why::Submodule),
+        EntryKind::Submodule => return Some(UnsupportedReason::Submodule),
         // A name that is not UTF-8 is converted with replacement characters and may not be unique.
-        _ if path.contains('\u{fffd}') => return Some(Why::NotUtf8),
+        _ if path.contains('\u{fffd}') => return Some(UnsupportedReason::NotUtf8),
         _ if is_note(name) => return None,
-        EntryKind::Symlink => return Some(Why::Symlink),
-        EntryKind::File if path.contains('/') => return Some(Why::Below),
+        EntryKind::Symlink => return Some(UnsupportedReason::Symlink),
+        EntryKind::File if path.contains('/') => return Some(UnsupportedReason::Below),
         EntryKind::File if is_undo(name) => return None,
-        EntryKind::File if !name.ends_with(".sql") => return Some(Why::NotSql),
+        EntryKind::File if !name.ends_with(".sql") => return Some(UnsupportedReason::NotSql),
         EntryKind::File => {}
     }
     let stem = &lower[..lower.len() - ".sql".len()];
     if UNDO_WORDS.contains(&stem) || undoes_another(stem, siblings) {
-        return Some(Why::Undoes);
+        return Some(UnsupportedReason::Undoes);
     }
     let flyway = |prefix: char| {
         let rest = name.strip_prefix(prefix)?;
@@ -121,16 +121,18 @@ fn why_unfit<K>(path: &str, kind: EntryKind, siblings: &Listing<K>) -> Option<Wh
     };
     let is_version = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
     if flyway('U').is_some_and(is_version) {
-        return Some(Why::Undoes);
+        return Some(UnsupportedReason::Undoes);
     }
     if flyway('R').is_some_and(str::is_empty) {
-        return Some(Why::Repeatable);
+        return Some(UnsupportedReason::Repeatable);
     }
     if flyway('B').is_some_and(is_version) {
-        return Some(Why::Baseline);
+        return Some(UnsupportedReason::Baseline);
     }
     let event = ["before", "after"].iter().find_map(|prefix| name.strip_prefix(prefix));
-    event.is_some_and(|event| event.starts_with(|c: char| c.is_ascii_uppercase())).then_some(Why::Callback)
+    event
+        .is_some_and(|event| event.starts_with(|c: char| c.is_ascii_uppercase()))
+        .then_some(UnsupportedReason::Callback)
 }
 
 const UNDO_WORDS: [&str; 4] = ["down", "undo", "revert", "rollback"];
@@ -160,18 +162,18 @@ mod tests {
         names.iter().map(|(name, id)| ((*name).to_owned(), (EntryKind::File, *id))).collect()
     }
 
-    fn judged(old: &[(&str, u32)], new: &[(&str, u32)]) -> Result<Vec<String>, Gap> {
+    fn judged(old: &[(&str, u32)], new: &[(&str, u32)]) -> Result<Vec<String>, MigrationConflict> {
         let (old, new) = (listing(old), listing(new));
         let between =
-            Between { directory: "migrations", old: Some(&old), new: Some(&new), others: Vec::new() };
+            MigrationDiff { directory: "migrations", old: Some(&old), new: Some(&new), others: Vec::new() };
         judge(between).map(|judged| judged.run)
     }
 
     /// Returns the reason why a new file cannot be run.
-    fn why(name: &str) -> Option<Why> {
+    fn why(name: &str) -> Option<UnsupportedReason> {
         match judged(&[], &[(name, 1)]) {
             Ok(_) => None,
-            Err(Gap::Unfit(mut unfit)) => {
+            Err(MigrationConflict::UnsupportedFile(mut unfit)) => {
                 assert_eq!(unfit[0].path, format!("migrations/{name}"));
                 Some(unfit.remove(0).why)
             }
@@ -213,24 +215,24 @@ mod tests {
     #[test]
     fn each_kind_of_file_that_is_not_run_is_named() {
         for (name, expected) in [
-            ("2024_x/up.sql", Why::Below),
-            ("2024_x/migration.sql", Why::Below),
-            ("2024_x/down.sql", Why::Below),
-            ("meta/_journal.json", Why::Below),
-            ("down.sql", Why::Undoes),
-            ("Undo.sql", Why::Undoes),
-            ("U2__x.sql", Why::Undoes),
-            ("U1.1__x.sql", Why::Undoes),
-            ("R__view.sql", Why::Repeatable),
-            ("B3__base.sql", Why::Baseline),
-            ("afterMigrate.sql", Why::Callback),
-            ("beforeEachMigrate__x.sql", Why::Callback),
-            ("0002_x.rb", Why::NotSql),
-            ("0002_x.py", Why::NotSql),
-            ("x.SQL", Why::NotSql),
-            ("migration_lock.toml", Why::NotSql),
-            ("seed", Why::NotSql),
-            ("\u{fffd}.sql", Why::NotUtf8),
+            ("2024_x/up.sql", UnsupportedReason::Below),
+            ("2024_x/migration.sql", UnsupportedReason::Below),
+            ("2024_x/down.sql", UnsupportedReason::Below),
+            ("meta/_journal.json", UnsupportedReason::Below),
+            ("down.sql", UnsupportedReason::Undoes),
+            ("Undo.sql", UnsupportedReason::Undoes),
+            ("U2__x.sql", UnsupportedReason::Undoes),
+            ("U1.1__x.sql", UnsupportedReason::Undoes),
+            ("R__view.sql", UnsupportedReason::Repeatable),
+            ("B3__base.sql", UnsupportedReason::Baseline),
+            ("afterMigrate.sql", UnsupportedReason::Callback),
+            ("beforeEachMigrate__x.sql", UnsupportedReason::Callback),
+            ("0002_x.rb", UnsupportedReason::NotSql),
+            ("0002_x.py", UnsupportedReason::NotSql),
+            ("x.SQL", UnsupportedReason::NotSql),
+            ("migration_lock.toml", UnsupportedReason::NotSql),
+            ("seed", UnsupportedReason::NotSql),
+            ("\u{fffd}.sql", UnsupportedReason::NotUtf8),
         ] {
             assert_eq!(why(name), Some(expected), "{name}");
         }
@@ -241,9 +243,14 @@ mod tests {
             ("1_x.rollback.sql", "1_x.sql"),
             ("1.revert.sql", "1.deploy.sql"),
         ] {
-            assert!(matches!(pair(undo, forward), Err(Gap::Unfit(unfit)) if unfit[0].why == Why::Undoes));
+            assert!(
+                matches!(pair(undo, forward), Err(MigrationConflict::UnsupportedFile(unfit)) if unfit[0].why == UnsupportedReason::Undoes)
+            );
         }
-        for (kind, expected) in [(EntryKind::Symlink, Why::Symlink), (EntryKind::Submodule, Why::Submodule)] {
+        for (kind, expected) in [
+            (EntryKind::Symlink, UnsupportedReason::Symlink),
+            (EntryKind::Submodule, UnsupportedReason::Submodule),
+        ] {
             let new = Listing::from([("1.sql".to_owned(), (kind, 1))]);
             assert_eq!(all_migrations("m", &new).unwrap_err()[0].why, expected);
         }
@@ -256,15 +263,17 @@ mod tests {
         assert_eq!(judged(&old, &new).unwrap(), ["2.sql"]);
         // A changed or removed file that is not a migration is refused too.
         for other in [new[1..].to_vec(), [&[("R__view.sql", 2)][..], &new[1..]].concat()] {
-            assert!(matches!(judged(&old, &other), Err(Gap::Unfit(unfit)) if unfit.len() == 1));
+            assert!(
+                matches!(judged(&old, &other), Err(MigrationConflict::UnsupportedFile(unfit)) if unfit.len() == 1)
+            );
         }
-        assert_eq!(judged(&[("1.sql", 1)], &[("1.sql", 2)]), Err(Gap::Changed("1.sql".into())));
-        assert_eq!(judged(&[("1.sql", 1)], &[]), Err(Gap::Removed("1.sql".into())));
+        assert_eq!(judged(&[("1.sql", 1)], &[("1.sql", 2)]), Err(MigrationConflict::Changed("1.sql".into())));
+        assert_eq!(judged(&[("1.sql", 1)], &[]), Err(MigrationConflict::Removed("1.sql".into())));
         // A file that was replaced by a symbolic link differs.
         let (old, link) =
             (listing(&[("1.sql", 1)]), Listing::from([("1.sql".to_owned(), (EntryKind::Symlink, 1))]));
-        let between = Between { directory: "m", old: Some(&old), new: Some(&link), others: Vec::new() };
-        assert!(matches!(judge(between), Err(Gap::Unfit(_))));
+        let between = MigrationDiff { directory: "m", old: Some(&old), new: Some(&link), others: Vec::new() };
+        assert!(matches!(judge(between), Err(MigrationConflict::UnsupportedFile(_))));
         let unfit = all_migrations("m", &listing(&new)).unwrap_err();
         assert_eq!(unfit.len(), 3, "{unfit:?}");
     }
@@ -273,11 +282,13 @@ mod tests {
     fn a_directory_that_is_missing_leaves_the_other_files_of_the_schema() {
         let files = listing(&[("1.sql", 1)]);
         let others = || vec!["db/schema.sql".to_owned(), "db/migrations/README.md".to_owned()];
-        let judged = |old, new, others| judge(Between { directory: "m", old, new, others });
+        let judged = |old, new, others| judge(MigrationDiff { directory: "m", old, new, others });
         for (old, new) in [(None, None), (None, Some(&files)), (Some(&files), None)] {
             let gap = judged(old, new, others()).unwrap_err();
-            let expected =
-                Gap::NoDirectory { directory: "m".into(), differ: vec!["db/schema.sql".to_owned()] };
+            let expected = MigrationConflict::NoDirectory {
+                directory: "m".into(),
+                differ: vec!["db/schema.sql".to_owned()],
+            };
             assert_eq!(gap, expected);
         }
         assert_eq!(judged(None, None, Vec::new()).unwrap().run, Vec::<String>::new());
@@ -293,7 +304,7 @@ mod tests {
         let one = migration("1.sql", "select '\n-- migrate:down\n';");
         let unfit = one_direction("db", &[one.clone(), both]).unwrap_err();
         assert_eq!(unfit.len(), 1);
-        let said = Gap::Unfit(unfit).to_string();
+        let said = MigrationConflict::UnsupportedFile(unfit).to_string();
         let expected = "db/2.sql cannot be run: line 3 begins a part that undoes it ('-- migrate:down')";
         assert_eq!(said, expected);
         assert_eq!(one_direction("db", &[one]), Ok(()));

@@ -8,18 +8,18 @@
 
 use std::path::{Path, PathBuf};
 
-use super::super::place::Partial;
-use super::super::server::{Ground, server_user, sweep_grounds};
+use super::super::server::{ServerEnv, remove_stale, server_user};
+use super::super::staging::StagingDir;
 use super::super::{Error, Home};
 use crate::process::{OwnedDir, Pinned, Strays};
 
-const PREFIX: &str = Ground::FOR_PARTS;
+const PREFIX: &str = ServerEnv::FOR_PARTS;
 /// The name of the future data directory in `home`.
 const CLUSTER: &str = "cluster";
 
 /// A scratch directory. It is removed on drop.
 #[derive(Debug)]
-pub(super) struct Holder {
+pub(super) struct TempClusterDir {
     /// The directory. It is removed after all programs in it have ended.
     _dir: OwnedDir,
     home: Home,
@@ -27,13 +27,13 @@ pub(super) struct Holder {
     strays: Strays,
 }
 
-impl Holder {
+impl TempClusterDir {
     /// Creates a scratch directory below `scratch`, and removes those of crashed processes. Fails if
     /// the user for scratch servers is not usable.
     pub(super) fn make(scratch: &Path, user: Option<&str>) -> Result<Self, Error> {
         let user = server_user(user)?;
         let base = scratch.canonicalize().map_err(|error| Error::file("use", scratch, error))?;
-        sweep_grounds(&base, PREFIX, &format!("home/.{CLUSTER}.pggit-partial/data"));
+        remove_stale(&base, PREFIX, &format!("home/.{CLUSTER}.pggit-partial/data"));
         let name = format!("{PREFIX}{}", &uuid::Uuid::new_v4().simple().to_string()[..12]);
         let make = || {
             let dir = OwnedDir::make(&Pinned::reach(&base)?, name.as_ref())?;
@@ -43,8 +43,8 @@ impl Holder {
             Ok((dir, home))
         };
         let (dir, home) = make().map_err(|error| Error::file("make", &base.join(&name), error))?;
-        let ground = Partial::beside(&home.real().join(CLUSTER));
-        let strays = Ground::strays(&ground, user.as_ref());
+        let server_env = StagingDir::beside(&home.real().join(CLUSTER));
+        let strays = ServerEnv::strays(&server_env, user.as_ref());
         let owner = user.map(|user| (user.uid, user.gid));
         Ok(Self { home: Home { held: home, owner }, strays, _dir: dir })
     }
@@ -65,7 +65,7 @@ impl Holder {
     }
 }
 
-impl Drop for Holder {
+impl Drop for TempClusterDir {
     fn drop(&mut self) {
         self.strays.end();
     }

@@ -6,7 +6,7 @@ use crate::domain::{Lsn, WalKind, WalName};
 
 /// A range of WAL segments of one timeline without a gap.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
-pub struct Run {
+pub struct WalRange {
     /// The timeline.
     pub timeline: u32,
     /// The first segment.
@@ -24,7 +24,7 @@ pub struct Run {
 
 /// The range over which a backup can be recovered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
-pub struct Reach {
+pub struct WalCoverage {
     /// True if its own WAL is complete, so that recovery can reach consistency.
     pub consistent: bool,
     /// The LSN up to which its timeline is whole, as a number.
@@ -32,7 +32,7 @@ pub struct Reach {
 }
 
 /// Returns the ranges of all timelines. `size` is the size of a WAL segment in bytes.
-pub fn runs(names: &[WalName], size: u64) -> Vec<Run> {
+pub fn wal_ranges(names: &[WalName], size: u64) -> Vec<WalRange> {
     let mut segments: Vec<(u32, u64, &WalName)> = names
         .iter()
         .filter(|name| name.kind() == WalKind::Segment)
@@ -40,7 +40,7 @@ pub fn runs(names: &[WalName], size: u64) -> Vec<Run> {
         .collect();
     segments.sort();
     segments.dedup();
-    let mut runs: Vec<Run> = Vec::new();
+    let mut runs: Vec<WalRange> = Vec::new();
     for (timeline, number, name) in segments {
         match runs.last_mut().filter(|run| run.timeline == timeline) {
             Some(run) if run.from + run.segments == number => {
@@ -50,7 +50,7 @@ pub fn runs(names: &[WalName], size: u64) -> Vec<Run> {
             same => {
                 let gap_before = same.is_some();
                 let (first, last) = (name.clone(), name.clone());
-                runs.push(Run { timeline, first, last, segments: 1, gap_before, from: number });
+                runs.push(WalRange { timeline, first, last, segments: 1, gap_before, from: number });
             }
         }
     }
@@ -59,13 +59,13 @@ pub fn runs(names: &[WalName], size: u64) -> Vec<Run> {
 
 /// Returns the recoverable range of a backup on its own timeline. The backup has the given
 /// `timeline`, begins at `start` and ends at `stop`.
-pub fn reach(runs: &[Run], timeline: u32, start: Lsn, stop: Lsn, size: u64) -> Reach {
+pub fn wal_coverage(runs: &[WalRange], timeline: u32, start: Lsn, stop: Lsn, size: u64) -> WalCoverage {
     let segment = |lsn: Lsn| u64::from(lsn) / size.max(1);
     let of_start = runs.iter().find(|run| {
         run.timeline == timeline && (run.from..run.from + run.segments).contains(&segment(start))
     });
     let until = of_start.map_or(0, |run| (run.from + run.segments) * size);
-    Reach { consistent: until >= u64::from(stop), until }
+    WalCoverage { consistent: until >= u64::from(stop), until }
 }
 
 #[cfg(test)]
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn gaps_are_seen_within_a_timeline_and_not_between_two() {
-        let runs = runs(
+        let runs = wal_ranges(
             &names(&[
                 "000000010000000000000001",
                 "000000010000000000000002",
@@ -94,8 +94,8 @@ mod tests {
         let shown: Vec<_> = runs.iter().map(|run| (run.timeline, run.segments, run.gap_before)).collect();
         assert_eq!(shown, [(1, 2, false), (1, 1, true), (2, 1, false)]);
         let lsn = |text: &str| text.parse::<Lsn>().unwrap();
-        let reached = |start: &str, stop: &str| reach(&runs, 1, lsn(start), lsn(stop), SIZE);
-        assert_eq!(reached("0/2000028", "0/2000100"), Reach { consistent: true, until: 3 * SIZE });
+        let reached = |start: &str, stop: &str| wal_coverage(&runs, 1, lsn(start), lsn(stop), SIZE);
+        assert_eq!(reached("0/2000028", "0/2000100"), WalCoverage { consistent: true, until: 3 * SIZE });
         assert!(!reached("0/2000028", "0/3000100").consistent);
         assert!(!reached("0/3000028", "0/3000100").consistent);
     }

@@ -9,7 +9,7 @@ const SHOWN_CHARS_MAX: usize = 120;
 
 /// The reason why such a tool failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fault {
+pub enum ExternalError {
     /// The program is not installed.
     Missing,
     /// A required setting is missing; its key.
@@ -64,7 +64,7 @@ pub enum Fault {
     },
 }
 
-impl Fault {
+impl ExternalError {
     /// Returns the fault for an answer that is not understood.
     pub(super) fn answer(asked: &'static str, answer: &[u8]) -> Self {
         let text = String::from_utf8_lossy(answer);
@@ -73,7 +73,7 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for ExternalError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing => f.write_str("program not found"),
