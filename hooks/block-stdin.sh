@@ -4,7 +4,7 @@ pggit_input=$(cat)
 "$pggit" hooks run @HOOK@ "$@" 2>/dev/null <<PGGIT_INPUT || :
 $pggit_input
 PGGIT_INPUT
-# What follows reads the same again.
+# The rest of the hook reads the same input again.
 exec <<PGGIT_INPUT
 $pggit_input
 PGGIT_INPUT
