@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
-# A backup of a database whose dump has 500 MB, against pg_dump alone.
+# Times a backup of a database with a dump of 500 MB, compared with pg_dump alone.
 # `dump.sh [<directory of git-pggit>] [<scale of pgbench>]`
 #
-# Bars: `backup create` < 1.2 x `pg_dump -Fc -Z0 > /dev/null`, the least that a
-# dump can take; faster than `pg_dump -Fc > file`; < 100 MiB of memory in the
-# largest process.
+# Bars: `backup create` < 1.2 x `pg_dump -Fc -Z0 > /dev/null`, which is the lower bound of a dump; faster than
+# `pg_dump -Fc > file`; < 100 MiB of memory in the largest process.
 set -euo pipefail
 
 # shellcheck source-path=SCRIPTDIR

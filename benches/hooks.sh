@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
-# What our lines in git's hooks add to a merge and to a commit.
+# Measures the time that the git hooks of git-pggit add to a merge and to a commit.
 # `hooks.sh [<directory of git-pggit>] [<rounds, 40>]`
 #
-# Bar: a merge that queues a backup takes < 20 ms more than one in a repository
-# without hooks. Beside it: a hook that does nothing, a repository in which no
-# branch is watched, and a merge that does not change the schema.
+# Bar: a merge that enqueues a backup takes < 20 ms more than one in a repository without hooks. It is compared with a
+# hook that does nothing, a repository in which no branch is watched, and a merge that does not change the schema.
 set -euo pipefail
 
 # shellcheck source-path=SCRIPTDIR
@@ -12,7 +11,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/sandbox.sh"
 export PATH=$program_dir:$PATH
 rounds=${2:-40} warm_up=4
 
-# repository <name> <file of each branch>: with a branch to be merged for each round.
+# repository <name> <file of each branch>: makes a repository with one branch to merge per round.
 repository() {
     local number
     git init -q "$sandbox/$1"
@@ -58,7 +57,7 @@ import timing
 bars = timing.Bars()
 
 
-# What hooks say is not for whoever reads the figures.
+# The output of the hooks is discarded: it does not belong into the figures.
 QUIETLY = ["sh", "-c", 'exec "$0" "$@" 2>/dev/null']
 
 

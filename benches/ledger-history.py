@@ -2,9 +2,9 @@
 
 `ledger-history.py <commits> [<branches>] | git fast-import`
 
-What it writes is the format of docs/format.md: for every commit a ref
-`refs/backups/<commit>` with one ledger commit and a record of two events. The
-name of a commit is computed here, as the record has to contain it.
+The output follows docs/format.md: for every commit a ref `refs/backups/<commit>`
+with one ledger commit and a record of two events. The name of a commit is
+computed here, because the record contains it.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ def time_of(second):
 
 
 def date(day):
-    """Days since 1970 in the calendar."""
+    """Returns the calendar date of a number of days since 1970."""
     day += 719_468
     era, of_era = divmod(day, 146_097)
     year = (of_era - of_era // 1460 + of_era // 36_524 - of_era // 146_096) // 365
@@ -71,7 +71,7 @@ def record(number, commit, second):
 
 
 def note(backup, number, second):
-    """As the program derives it: one that is not is written anew by whoever comes across it."""
+    """Returns the note exactly as the program derives it: the program rewrites any other note."""
     size = (1_000_000 + number) / 1024
     size = f"{size:.0f} KiB" if size < 1023.5 else f"{size / 1024:.1f} MiB"
     at = time_of(second)[:16].replace("T", " ")

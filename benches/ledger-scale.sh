@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
-# The ledger after years: a repository with many schema commits and a backup on
-# each. `ledger-scale.sh [<directory of git-pggit>] [<commits, 100000>]`
+# The ledger after years: a repository with many schema commits and a backup on each.
+# `ledger-scale.sh [<directory of git-pggit>] [<commits, 100000>]`
 #
-# Bars: listing everything < 100 ms, finding < 30 ms, coverage of all branches
-# < 60 ms and of all commits < 250 ms, the last events < 50 ms, register and
-# complete < 15 ms, the first index < 8 s, memory < 300 MiB, git itself not slower
-# by a tenth.
+# Bars: listing everything < 100 ms, finding < 30 ms, coverage of all branches < 60 ms and of all commits < 250 ms,
+# the latest events < 50 ms, register and complete < 15 ms, the first index < 8 s, memory < 300 MiB, git itself not
+# slower by a tenth.
 set -euo pipefail
 
 # shellcheck source-path=SCRIPTDIR

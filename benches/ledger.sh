@@ -1,18 +1,17 @@
 #!/usr/bin/env bash
-# The ledger as a user feels it: whole processes in a small repository, and then
-# after years (`ledger-scale.sh`, which may also be run alone).
+# Measures ledger commands as a user runs them: whole processes in a small repository, then in the repository of many
+# years of `ledger-scale.sh`, which can also be run alone.
 # `ledger.sh [<directory of git-pggit>] [<commits of the large one, 100000>]`
 #
-# Bars of the small one: `backup list` with 10 backups < 10 ms; `backup register` and `backup
-# complete` < 15 ms each; 8 writers at once on one commit > 60 writes/s, none
-# lost, nothing for git fsck to say.
-# Beside them: git for-each-ref, git commit --allow-empty.
+# Bars of the small one: `backup list` with 10 backups < 10 ms; `backup register` and `backup complete` < 15 ms each;
+# 8 concurrent writers on one commit > 60 writes/s, no record lost, no findings of git fsck.
+# They are compared with git for-each-ref and git commit --allow-empty.
 set -euo pipefail
 
 # shellcheck source-path=SCRIPTDIR
 source "$(dirname "${BASH_SOURCE[0]}")/sandbox.sh"
 
-# repository <name>: one with a migration and a database to register backups of.
+# repository <name>: makes a repository with a migration and a database to register backups of.
 repository() {
     git init -q "$sandbox/$1"
     cd "$sandbox/$1"

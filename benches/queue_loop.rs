@@ -1,6 +1,5 @@
-//! Empty jobs through a queue, as fast as it goes: what `benches/queue.sh`
-//! measures. `queue-loop refs|postgres <directory|url> <jobs> <workers>` prints
-//! a line of JSON.
+//! Runs empty jobs through a queue as fast as possible, for `benches/queue.sh`.
+//! `queue-loop refs|postgres <directory|url> <jobs> <workers>` prints a line of JSON.
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::disallowed_methods, missing_docs)]
 
 use std::path::Path;

@@ -1,5 +1,5 @@
--- One version later: 1 % of the orders updated at random, 2 % more of them,
--- 0.2 % deleted, 0.5 % of the customers changed. `-v version=N -v scale=N`.
+-- The next version: 1 % of the orders updated at random, 2 % more orders, 0.2 % deleted, 0.5 % of the customers
+-- changed. `-v version=N -v scale=N`.
 select setseed(0.1 * (:version % 10) / 2 + 0.01 * (:version / 10 % 10));
 update orders set status = 'done', amount = amount + (random() * 10)::numeric(10, 2) where random() < 0.01;
 delete from orders where random() < 0.002;

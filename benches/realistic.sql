@@ -1,6 +1,6 @@
--- A database with the entropy of a real one: customers with jsonb, orders with
--- notes that hardly compress, documents of text that nobody changes. pgbench's
--- filler compresses 36:1 and flatters everything. `-v scale=N`: 1 is 372 MB.
+-- A database with the entropy of a real one: customers with jsonb, orders with notes that hardly compress, text
+-- documents that never change. The filler of pgbench compresses 36:1, which makes every result look too good.
+-- `-v scale=N`: 1 is 372 MB.
 select setseed(0.5);
 create table customers (
     id bigint primary key, email text not null, created timestamptz not null, profile jsonb not null);

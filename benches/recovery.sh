@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Bringing a database of 500 MB back, against the tools alone.
+# Restoring a database of 500 MB, compared with the tools alone.
 # `recovery.sh [<directory of git-pggit>] [<scale of pgbench>] [<rounds>]`
 #
 # Bars: a dump < 1.1 x `pg_restore` of the same file on disk; a base backup < 1.1 x copying the files; a clone at a
-# commit < 1.2 x `pg_restore -j2`. Everything that is compared ends with its bytes on disk.
+# commit < 1.2 x `pg_restore -j2`. Each competitor ends with its bytes on disk.
 set -euo pipefail
 
 # shellcheck source-path=SCRIPTDIR
@@ -43,7 +43,7 @@ os.mkdir(directories)
 
 
 def settled(command, clean_up):
-    """A competitor whose traces are gone, and whose writes are done, before the next one begins."""
+    """A competitor that cleans up and finishes its writes before the next one begins."""
 
     def competitor(_):
         finished = timing.run(command)
@@ -82,7 +82,7 @@ model = f"{sandbox}/model"
 
 
 def made(path):
-    """PostgreSQL does not run as root, so the directory has to be somebody else's."""
+    """Makes a directory, owned by `postgres` when root runs this: PostgreSQL does not run as root."""
     os.mkdir(path, 0o700)
     if os.geteuid() == 0:
         shutil.chown(path, "postgres", "postgres")

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# A store with many artifacts: what the same version of a database costs when there
-# are 10, 100 and 1,000 of them, and what the 500th version of one costs.
+# A store with many artifacts: the cost of the same version of a database in a store with 10, 100 and 1,000 artifacts,
+# and the cost of the 500th version of one database.
 # `store-many.sh [<directory of git-pggit>] [<artifacts, 1000>] [<rows of a dump, 100000>]`
 #
-# Bars: processor time of a put, and by how much it grows the store, are no more
-# than 1.25 x with 1,000 artifacts of what they are with 10.
+# Bars: with 1,000 artifacts, the processor time of a put and the growth of the store are at most 1.25 x those
+# with 10.
 set -euo pipefail
 
 # shellcheck source-path=SCRIPTDIR
@@ -23,14 +23,14 @@ most, rows = int(most), int(rows)
 sys.path.insert(0, here)
 import timing
 
-# So many puts around a number of artifacts are looked at.
+# The number of puts around a number of artifacts that are averaged.
 WINDOW = 10
 bars = timing.Bars()
 dump = f"{sandbox}/dump"
 
 
 class Database:
-    """Rows of which one in two hundred changes from version to version."""
+    """A database whose next version changes one row in two hundred."""
 
     def __init__(self, name, rows):
         self.name, self.version = name, 0
@@ -54,7 +54,7 @@ def size_of(directory):
 
 
 def measured(store, database, results, growth, label):
-    """The next versions of `database` with what else is to be asked of the store."""
+    """Stores the next versions of `database`, and times other commands on the store after each."""
     for _ in range(WINDOW):
         before = size_of(store)
         put = database.put(store)
@@ -89,7 +89,8 @@ def made(name):
     return store
 
 
-# Always the eleventh version of a database and those after it; the others are of other databases.
+# Each measurement is of the eleventh and later versions of one database; the others fill the store with other
+# databases.
 steps = [step for step in (10, 100, 1000, 10000) if step <= most]
 if len(steps) < 2:
     sys.exit("at least 100 artifacts")
@@ -105,7 +106,7 @@ for step in steps:
     measured(store, shop, results, growth, f"{step} artifacts")
 report("The same version in stores with more and more artifacts", results, growth, True)
 
-# And what a long history of one database costs.
+# The cost of a long history of one database.
 results, growth, store, shop = {}, {}, made("one"), Database("shop", rows)
 for number in range(1, 501):
     if number in (11, 101, 251, 491):

@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
-# The store after many versions: what the 10th, 100th, ... costs, and how long
-# the newest takes to read, beside restic and borg.
+# The store after many versions: the cost of the 10th, 100th, ... version, and the time to read the newest one,
+# compared with restic and borg.
 # `store-years.sh [<directory of git-pggit>] [<versions, 100>] [<scale of the data, 0.1>]`
 #
-# Bars: the cost of a version does not grow with their number; after 100 versions
-# the newest is read faster than from the fastest peer, and version 100 grows the
-# store by less than 0.03 x the smallest growth of theirs.
+# Bars: the cost of a version does not grow with the number of versions; after 100 versions the newest is read faster
+# than from the fastest peer, and version 100 grows the store by less than 0.03 x the smallest growth of the peers.
 set -euo pipefail
 
 # shellcheck source-path=SCRIPTDIR

@@ -19,14 +19,14 @@ os.environ.update({
 
 
 class Run:
-    """A pipeline that has ended: wall, CPU and memory of its own processes, not those of the server."""
+    """A finished pipeline: wall clock, CPU and memory of its own processes, without the server."""
 
     def __init__(self, seconds, cpu, rss_bytes):
         self.seconds, self.cpu, self.rss_bytes = seconds, cpu, rss_bytes
 
 
 def pipeline(*commands, cwd=None):
-    """Runs commands with pipes between them; the last one's output goes nowhere."""
+    """Runs commands with pipes between them. The output of the last one goes to /dev/null."""
     start = time.perf_counter()
     started, source = [], subprocess.DEVNULL
     for number, command in enumerate(commands):

@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
-# The store against restic and borg: three versions of two databases, each dumped
-# with `pg_dump -Fc -Z0` and given to all of them.
+# The store compared with restic and borg: three versions of two databases, each dumped with `pg_dump -Fc -Z0` and
+# stored by each of them.
 # `store.sh [<directory of git-pggit>] [<rounds, 3>] [<scale of the data, 1>]`
 #
-# Bars, for versions after the first: wall < 0.6 x the fastest of restic and
-# borg and < 1.3 x `pg_dump -Fc -Z0 > /dev/null`; client CPU not above borg's;
-# growth < 0.03 x the smallest of theirs (realistic data), < 0.3 x (pgbench); three
-# versions together < 0.5 x; reading the third back faster than the fastest of
+# Bars, for versions after the first: wall < 0.6 x the fastest of restic and borg and < 1.3 x
+# `pg_dump -Fc -Z0 > /dev/null`; client CPU at most that of borg; growth < 0.03 x the smallest of theirs (realistic
+# data), < 0.3 x (pgbench); three versions together < 0.5 x; reading the third version faster than the fastest of
 # theirs; memory < 300 MiB.
 set -euo pipefail
 

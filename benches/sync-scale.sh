@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Bringing ledgers together after years: two clones of a repository with many
-# schema commits and a backup on each, and a bare remote on the same disk.
+# Synchronising ledgers after years: two clones of a repository with many schema commits and a backup on each, and a
+# bare remote on the same disk.
 # `sync-scale.sh [<directory of git-pggit>] [<commits, 100000>] [<diverged, 1000>]`
 #
-# Bars: one new backup or nothing < 1.5 s, both sides of 1,000 refs changed
-# < 10 s. How long everything takes is printed beside plain git.
+# Bars: one new backup or no change < 1.5 s, 1,000 refs changed on each side < 10 s. All times are printed next to
+# those of plain git.
 set -euo pipefail
 
 # shellcheck source-path=SCRIPTDIR
@@ -17,13 +17,13 @@ cd "$sandbox/ours"
 PYTHONDONTWRITEBYTECODE=1 python3 "$here/ledger-history.py" "$commits" 1 | git fast-import --quiet --done
 git reset -q --hard
 git -c gc.pruneExpire=now gc -q
-# The remote and the other clone have all of it already.
+# The remote and the other clone have all records already.
 git clone -q --mirror "$sandbox/ours" "$sandbox/hub.git"
 git remote add origin "$sandbox/hub.git"
 git fetch -q
 "$program_dir/git-pggit" backup list --limit 1 > "$sandbox/newest"
 cp -r "$sandbox/ours" "$sandbox/theirs"
-# What is for the first time begins with the schema history only.
+# Repositories for the first push and the first fetch begin with the schema history only.
 for bare in empty plain; do
     git init -q --bare "$sandbox/$bare.git"
     git push -q "$sandbox/$bare.git" main
@@ -66,7 +66,7 @@ def change(place, args):
 
 
 def remember(place):
-    """What a synchronisation remembers of the remote, as if it had been packed since."""
+    """Writes the tracking refs of a synchronisation as packed refs, as `git pack-refs` would have."""
     path = f"{sandbox}/{place}/.git/packed-refs"
     at(place, "pack-refs", "--all")
     with open(path) as file:
@@ -83,11 +83,11 @@ def remember(place):
 
 for place in ("ours", "theirs"):
     remember(place)
-# A plain fetch of all, so that a later one brings only what is new.
+# A plain fetch of all refs, so that a later one fetches only new ones.
 at("fetched", "fetch", "-q", "--no-tags", "--refmap=", f"{sandbox}/hub.git", "+refs/backups/*:refs/plain/*",
    "+refs/notes/backups:refs/plain-notes")
 at("fetched", "pack-refs", "--all")
-# The other hub for plain pushes.
+# A second hub, for plain pushes.
 subprocess.run(["cp", "-r", f"{sandbox}/hub.git", f"{sandbox}/pushed.git"], check=True)
 
 
@@ -117,7 +117,7 @@ usual = timing.interleaved(ROUNDS, 1, {
 })
 timing.table("Every day", usual, "git fetch of nothing")
 
-# Events on the same records on both sides, through an import as nothing is faster.
+# Adds events to the same records on both sides by an import, which is the fastest way.
 lines = subprocess.check_output([program, "ledger", "export"], cwd=f"{sandbox}/ours").splitlines()
 
 
@@ -168,7 +168,7 @@ states = [subprocess.check_output(["git", "-C", f"{sandbox}/{place}", "for-each-
 bars.check("the three are the same afterwards", "yes" if len(set(states)) == 1 else "no", "yes", len(set(states)) == 1)
 
 
-# Everything, once: a plain push and fetch of the same refs beside it.
+# Synchronises everything once, compared with a plain push and fetch of the same refs.
 at("ours", "pack-refs", "--all")
 at("ours", "remote", "set-url", "origin", f"{sandbox}/empty.git")
 at("ours", "remote", "rename", "origin", "empty")

@@ -1,7 +1,7 @@
-"""Times whole processes, side by side.
+"""Times whole processes and compares them.
 
-The competitors of one table run in turns, so that what disturbs the machine
-disturbs all of them. Reported are medians: means forget what is usual.
+The competitors of one table run in turns, so that other load of the machine
+affects all of them. The tables show medians, because outliers distort means.
 """
 
 import os
@@ -11,7 +11,7 @@ import time
 
 
 class Finished:
-    """One process that has ended: wall clock, processor time and memory of its largest process."""
+    """A finished process: wall clock and processor time in seconds, memory of its largest process."""
 
     def __init__(self, seconds, cpu, rss_bytes, status):
         self.seconds = seconds
@@ -21,7 +21,7 @@ class Finished:
 
 
 def run(argv, stdout=None, stdin=None, fine=True):
-    """Runs `argv` to its end; its output goes to the file `stdout`, by default nowhere."""
+    """Runs `argv` until it exits. Its output goes to the file `stdout`, by default to /dev/null."""
     actions = [
         (os.POSIX_SPAWN_OPEN, 0, stdin or os.devnull, os.O_RDONLY, 0),
         (os.POSIX_SPAWN_OPEN, 1, stdout or os.devnull, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
@@ -33,8 +33,8 @@ def run(argv, stdout=None, stdin=None, fine=True):
     status = os.waitstatus_to_exitcode(status)
     if fine and status != 0:
         sys.exit(f"{' '.join(argv)}: exit status {status}")
-    # Linux counts the largest of the process and of those that it has waited for, in KiB;
-    # processor time is that of all of these.
+    # On Linux, `ru_maxrss` is the largest of the process and of the children it has waited for, in KiB. The processor
+    # time is the sum of all of these.
     return Finished(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, status)
 
 
@@ -54,7 +54,7 @@ def median(finished):
 
 
 def median_cpu(finished):
-    """What is left of a measurement on a machine that is busy with something else."""
+    """The median processor time: other load of the machine affects it less than the wall clock."""
     return statistics.median(one.cpu for one in finished)
 
 
@@ -74,14 +74,14 @@ def table(title, results, base, show=milliseconds):
         times = [one.seconds for one in finished]
         ratio = median(finished) / median(results[base])
         shown = [show(value) for value in (statistics.median(times), min(times), max(times), median_cpu(finished))]
-        # A clock of whole ticks may have seen nothing.
+        # A clock with a resolution of whole ticks may have measured 0.
         of_base = median_cpu(results[base])
         cpu_ratio = f"{median_cpu(finished) / of_base:>6.2f}x" if of_base else ""
         print(f"  {name:<42} {shown[0]:>10} {shown[1]:>10} {shown[2]:>10} {ratio:>6.2f}x {shown[3]:>10} {cpu_ratio:>7}")
 
 
 class Bars:
-    """What has to be reached; remembers whether it was."""
+    """The required results, and whether all were reached."""
 
     def __init__(self):
         self.met = True

@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
-# Archiving the write-ahead log into a store, beside `cp`, and bringing it back.
+# Archiving WAL into a store, compared with `cp`, and restoring it.
 # `wal.sh [<directory of git-pggit>] [<segments, 64>]`
 #
-# Bars: more than 0.5 of the speed of `cp` (which is also told to write to the
-# disk, as an archive has to), more than 100 MB/s. The segments are real ones, of
-# pgbench. Each is a call of its own, as PostgreSQL makes them.
+# Bars: more than 0.5 of the speed of `cp` (with an fsync, as an archive needs it), more than 100 MB/s. The segments
+# are real ones, of pgbench. Each is archived by a call of its own, as PostgreSQL does it.
 set -euo pipefail
 
 # shellcheck source-path=SCRIPTDIR

@@ -1,14 +1,13 @@
 # Throw-away PostgreSQL clusters for shell scripts; to be sourced.
 #
-# `cluster_start <dir> [-c name=value]...` makes and starts one below <dir>,
-# reachable over a unix socket only, and exports PGHOST, PGUSER
-# and a PATH with the programs of the same version.
-# `cluster_stop` stops it. As root the server runs as the user `postgres`,
-# because PostgreSQL refuses to be root.
+# `cluster_start <dir> [-c name=value]...` makes and starts a cluster below <dir>. The cluster listens on a unix
+# socket only. It exports PGHOST, PGUSER and a PATH with the programs of the same version.
+# `cluster_stop` stops it. For root, the server runs as the user `postgres`, because PostgreSQL refuses to run as
+# root.
 
 # shellcheck shell=bash
 
-# The directory of PostgreSQL's programs, found as the tests find it.
+# Prints the directory of the PostgreSQL programs; the tests look in the same places.
 cluster_bindir() {
     local candidate
     for candidate in "${PGGIT_TEST_PGBIN:-$(pg_config --bindir 2>/dev/null || true)}" \
@@ -24,7 +23,7 @@ cluster_bindir() {
 
 cluster_as_owner() {
     if [[ $(id -u) -eq 0 ]]; then
-        # Our directory for temporary files may be closed to others.
+        # The user of the server may not have access to our directory for temporary files.
         (cd / && runuser -u postgres -- env -u TMPDIR "$@")
     else
         "$@"
@@ -36,7 +35,7 @@ cluster_start() {
     shift
     CLUSTER_BINDIR=$(cluster_bindir)
     CLUSTER_DIR=$parent/server
-    # A socket's path has at most 107 bytes, and the server's user must get there.
+    # The path of a socket has at most 107 bytes, and the user of the server needs access to it.
     socket_path=$CLUSTER_DIR/.s.PGSQL.5432
     mkdir -p "$CLUSTER_DIR"
     if [[ ${#socket_path} -gt 100 ]] || ! cluster_as_owner test -x "$CLUSTER_DIR" 2>/dev/null; then
@@ -50,7 +49,7 @@ cluster_start() {
     log=$CLUSTER_DIR/log
     cluster_as_owner "$CLUSTER_BINDIR/initdb" -D "$CLUSTER_DIR/data" -A trust -U postgres --no-locale -E UTF8 \
         --no-sync --no-instructions >/dev/null
-    # In the file and not on a command line, where a path with a space would need three kinds of quotes.
+    # Settings go into the file: on the command line, a path with a space would need three levels of quotes.
     {
         printf "listen_addresses = ''\n"
         printf "unix_socket_directories = '\"%s\"'\n" "${CLUSTER_DIR//\'/\'\'}"

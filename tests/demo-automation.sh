@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
-# The demonstration of docs/automation.md: a merge that is backed up by the
-# worker, the same through a push to a server, and a tool that fails, is tried
-# again, given up, told about once, put right and done. Every command is
-# printed before it runs. `demo-automation.sh <directory of git-pggit>`.
+# The demonstration of docs/automation.md: a merge that the worker backs up; the same after a push to a server; a tool
+# that fails, is retried and given up, with one notification, and succeeds after a repair. Each command is printed
+# before it runs. `demo-automation.sh <directory of git-pggit>`.
 #
-# Everything is in one new directory, which goes at the end; nothing outside of
-# it is read or written, not even the user's git configuration.
+# Everything is in one new directory, which is removed at the end. Nothing outside of it is read or written, not even
+# the git configuration of the user.
 set -euo pipefail
 
 # shellcheck source-path=SCRIPTDIR
@@ -32,7 +31,7 @@ work() {
     until_log "$1" 'worker started'
 }
 
-# Waits until a log has these words, and shows the line.
+# Waits for a line of a log that matches this pattern, and shows it.
 until_log() {
     local log=$sandbox/$1 line waited=0
     until line=$(grep -m1 -e "$2" "$log" 2>/dev/null); do
@@ -47,7 +46,7 @@ until_log() {
     say "worker: ${line#*Z }"
 }
 
-# Waits until a condition holds, for a minute.
+# Waits until a condition is true, for at most a minute.
 wait_until() {
     local waited=0
     until eval "$1"; do
@@ -62,7 +61,7 @@ wait_until() {
 
 state_of() { git pggit queue show "$1" --json | sed -n 's/^  "state": "\(.*\)",*$/\1/p'; }
 
-# migration <file> <words>: a branch with it, made and committed.
+# migration <number> <name>: commits a migration that creates the table <name>, on a new branch <name>.
 migration() {
     git switch -q -c "$2"
     mkdir -p migrations

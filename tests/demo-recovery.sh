@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
-# The demonstration of docs/recovery.md: a bad migration that is taken back, a
-# copy at an older commit, the commit that lost data, a restore in the place of the
-# live database, and a cluster as it was just before a mistake; each checked by counting rows. Every command is printed
-# before it runs. `demo-recovery.sh <directory of git-pggit>`.
+# The demonstration of docs/recovery.md: a bad migration that is undone, a clone at an older commit, the commit that
+# lost data, an in-place restore of the live database, and PITR of a cluster to just before a mistake. Each is checked
+# by counting rows. Each command is printed before it runs. `demo-recovery.sh <directory of git-pggit>`.
 #
-# Everything is in one new directory, which goes at the end; nothing outside of
-# it is read or written, not even the user's git configuration.
+# Everything is in one new directory, which is removed at the end. Nothing outside of it is read or written, not even
+# the git configuration of the user.
 set -euo pipefail
 
 # shellcheck source-path=SCRIPTDIR
@@ -22,14 +21,14 @@ clean_up() {
 }
 trap clean_up EXIT
 
-# A session of somebody else, as a live database has them.
+# Opens a session of an application, as a live database has them.
 application_connects() {
     psql -Xq -d shop -c 'select pg_sleep(3600)' >/dev/null 2>&1 &
     application=$!
     until_sql shop "exists (select from pg_stat_activity where query like '%3600%' and pid <> pg_backend_pid())"
 }
 
-# until_sql <database> <condition>: waits in the server, for a minute at most.
+# until_sql <database> <condition>: waits in the server until the condition is true, for at most a minute.
 until_sql() {
     sql "$1" "do \$\$ begin for i in 1..1200 loop exit when ($2); perform pg_sleep(0.05); perform pg_stat_clear_snapshot();
         end loop; end \$\$"
@@ -38,7 +37,7 @@ until_sql() {
 
 orders_in() { sql "$1" 'select count(*) from orders'; }
 
-# Server and copies run git-pggit: where their user cannot reach it, a copy of it.
+# The server and restored clusters run git-pggit. If their user has no access to the program, they get a copy of it.
 reachable_program() {
     program=$program_dir/git-pggit
     if ! cluster_as_owner test -x "$program" 2>/dev/null; then
@@ -49,7 +48,7 @@ reachable_program() {
     fi
 }
 
-# The server archives its log with git-pggit, into a store of its own.
+# The server archives its WAL with git-pggit, into a store of its own.
 archive_log() {
     cluster_as_owner mkdir "$copies"
     git pggit store init "$log"
@@ -156,7 +155,7 @@ run 'git bisect reset' 2>/dev/null
 chapter 'In the place of the live database, and back'
 say 'All orders are to come back, in the place of what is there: to the commit before the bad one.'
 run "git pggit backup plan ${bad:0:10}~1 --in-place --disconnect"
-# Nobody has to type what is replaced where there is no terminal.
+# Without a terminal, the program does not ask the user to type the name of the replaced database.
 run "git pggit backup restore ${bad:0:10}~1 --in-place --force --disconnect </dev/null"
 expect 'orders' "$(orders_in shop)" 1500
 run 'git pggit backup restore list'

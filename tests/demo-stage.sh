@@ -1,6 +1,6 @@
-# What every demonstration begins with; to be sourced with the directory of
-# git-pggit as $1: a sandbox of its own, a git that knows nothing of this machine,
-# and words for what is shown. Sets `program_dir` and `sandbox`.
+# The beginning of every demonstration; to be sourced with the directory of git-pggit as $1. Makes a sandbox and a git
+# without the configuration of this machine, and defines functions that show what happens. Sets `program_dir` and
+# `sandbox`.
 
 # shellcheck shell=bash
 
@@ -16,7 +16,7 @@ PGGIT_TEST_PGBIN=$test_pgbin
 export PATH=$program_dir:$PATH GIT_PAGER=cat PAGER=cat
 
 sandbox=$(mktemp -d "${TMPDIR:-/tmp}/git-pggit-demo.XXXXXX")
-# The server's user has to reach its directory in it.
+# The user of the server needs access to its directory in the sandbox.
 chmod 755 "$sandbox"
 
 export GIT_CONFIG_GLOBAL=$sandbox/gitconfig GIT_CONFIG_NOSYSTEM=1
@@ -34,14 +34,14 @@ fi
 chapter() { printf '\n%s== %s%s\n' "$bold" "$1" "$plain"; }
 say() { printf '%s# %s%s\n' "$dim" "$1" "$plain"; }
 
-# Prints a command and runs it, as if it had been typed.
+# Prints a command as if it had been typed, and runs it.
 run() {
     printf '%s$ %s%s\n' "$bold" "$1" "$plain"
     eval "$1"
 }
 
-# The same for a command that has to fail; says how. With a second argument it
-# has to end with that status.
+# Runs a command that has to fail, and prints its exit status. With a second argument, the exit status has to be that
+# number.
 fails() {
     local status=0
     run "$1" || status=$?
@@ -54,8 +54,8 @@ fails() {
 
 sql() { psql -XAtq -v ON_ERROR_STOP=1 -d "$1" -c "$2"; }
 
-# Commits what is staged, or whatever is given, as the work of the next day: the
-# history shall look as if it had grown.
+# Runs `git commit` or another command with the date of the next day, so that the history looks as if it had grown
+# over days.
 days=31
 next_day() {
     local date
@@ -64,8 +64,8 @@ next_day() {
     GIT_AUTHOR_DATE="@$date +0000" GIT_COMMITTER_DATE="@$date +0000" "$@"
 }
 
-# Writes a migration from standard input, commits it, applies it to the
-# database and tells the database which commit it is at.
+# Writes a migration from standard input, commits it, applies it to the database and marks the database with the
+# commit.
 migrate() {
     local file=migrations/$1 subject=$2
     cat >"$file"
@@ -75,7 +75,7 @@ migrate() {
     run 'git pggit mark'
 }
 
-# expect <what> <is> <has to be>
+# expect <what> <actual> <expected>
 expect() {
     say "$1: $2"
     if [[ $2 != "$3" ]]; then
@@ -84,8 +84,8 @@ expect() {
     fi
 }
 
-# Starts the server of a restored data directory beside the original one, where
-# `psql -p 5499` finds it, and waits until it has recovered.
+# Starts the server of a restored data directory in parallel to the original one, for `psql -p 5499`, and waits until
+# its recovery has ended.
 copy_start() {
     say "its server starts: port 5499"
     running_copy=$1
@@ -96,7 +96,7 @@ copy_start() {
         cat "$1.log" >&2
         return 1
     fi
-    # It answers as soon as it is consistent, and may have log to replay.
+    # The server accepts connections as soon as it is consistent, and may have WAL left to replay.
     psql -XAtq -v ON_ERROR_STOP=1 -p 5499 -d postgres -c "do \$\$ begin for i in 1..1200 loop exit when not pg_is_in_recovery();
         perform pg_sleep(0.05); end loop; end \$\$"
 }
@@ -108,7 +108,7 @@ copy_stop() {
     fi
 }
 
-# The end of a demonstration that leaves nothing, unless its status is a failure.
+# Cleans up at the end of a demonstration; after a failure the sandbox is kept.
 leave_nothing() {
     copy_stop
     if [[ $1 -ne 0 && -n ${CLUSTER_DIR:-} ]]; then

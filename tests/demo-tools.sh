@@ -1,15 +1,13 @@
 #!/usr/bin/env bash
-# The demonstration of docs/tools.md and docs/verification.md: one history, one
-# database, and backups of it that pg_dump, pg_basebackup, pgBackRest and Barman
-# have made, in one ledger; each of them restored, and damage of two of them found.
-# Every command is printed before it runs. `demo-tools.sh <directory of git-pggit>`.
+# The demonstration of docs/tools.md and docs/verification.md: one history, one database, and backups of it by
+# pg_dump, pg_basebackup, pgBackRest and Barman in one ledger. Each is restored, and damage of two of them is found.
+# Each command is printed before it runs. `demo-tools.sh <directory of git-pggit>`.
 #
-# Everything is in one new directory, which goes at the end; nothing outside of
-# it is read or written, not even the user's git configuration and those of the
-# tools.
+# Everything is in one new directory, which is removed at the end. Nothing outside of it is read or written, not even
+# the configurations of git and of the tools that belong to the user.
 set -euo pipefail
 
-# Barman takes no blanks in the directory of a server's socket.
+# Barman accepts no blanks in the path of the socket directory.
 if [[ ${TMPDIR:-} == *[[:space:]]* ]]; then
     unset TMPDIR
 fi
@@ -19,7 +17,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/demo-stage.sh"
 
 trap 'leave_nothing $?' EXIT
 
-# Directories and configurations of pgBackRest and Barman that are nobody else's.
+# Makes directories and configurations of pgBackRest and Barman for this demonstration only.
 configure_tools() {
     local user dir
     cluster_as_owner mkdir -p "$tools"/{pgbackrest,log,lock,spool,conf.d,barman/main/incoming} "$copies"
@@ -54,7 +52,7 @@ backup_method = postgres
 streaming_archiver = off
 archiver = on
 INI
-    # The server's log goes to both of them.
+    # Both tools archive the WAL of the server.
     dir=$(printf %q "$tools")
     sql postgres "alter system set archive_command = \$\$pgbackrest --config=$dir/pgbackrest.conf --stanza=main archive-push %p && cp %p $dir/barman/main/incoming/%f\$\$"
     sql postgres 'select pg_reload_conf()' >/dev/null
@@ -65,7 +63,7 @@ barman_here() { cluster_as_owner barman -q -c "$tools/barman.conf" "$@"; }
 
 ledger() { git for-each-ref | cksum; }
 
-# More orders, so that every backup has another number of them.
+# Adds orders, so that the number of orders differs between backups.
 orders=0
 more_orders() {
     orders=$((orders + $1))
@@ -78,7 +76,7 @@ flip() {
     middle=$(($(stat -c %s "$1") / 2))
     byte=$(od -An -tu1 -j "$middle" -N 1 "$1")
     chmod u+w "$1"
-    # shellcheck disable=SC2059 # an escape that was made here
+    # shellcheck disable=SC2059 # the escape is made on this line
     printf "\\x$(printf %x $((byte ^ 1)))" | dd of="$1" bs=1 seek="$middle" conv=notrunc status=none
     say "one bit is another one now in ${1#"$sandbox"/}"
 }
@@ -103,7 +101,7 @@ run 'git config pggit.shop.pgbackrestStanza main'
 run 'git config pggit.shop.pgbackrestConfig "$tools/pgbackrest.conf"'
 run 'git config pggit.shop.barmanServer main'
 run 'git config pggit.shop.barmanConfig "$tools/barman.conf"'
-# The path of a socket has an end.
+# The length of a socket path is limited.
 if ((${#sandbox} < 48)); then
     mkdir -m 755 "$sandbox/scratch"
     run 'git config pggit.scratchDir "$sandbox/scratch"'

@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
-# The demonstration: a small shop, its schema in git, its database in a
-# throw-away PostgreSQL, backups on the commits they belong to, one restored.
-# Every command is printed before it runs. `demo.sh <directory of git-pggit>`.
+# The demonstration: a small shop, its schema in git, its database in a throw-away PostgreSQL cluster, backups on
+# their commits, one of them restored. Each command is printed before it runs. `demo.sh <directory of git-pggit>`.
 #
-# Everything is in one new directory, which stays for a look around; nothing
-# outside of it is read or written, not even the user's git configuration.
+# Everything is in one new directory, which is kept for exploring. Nothing outside of it is read or written, not even
+# the git configuration of the user.
 set -euo pipefail
 
 # shellcheck source-path=SCRIPTDIR
@@ -147,7 +146,7 @@ if [[ $before != "$restored" ]]; then
 fi
 
 cat >"$sandbox/env" <<ENV
-# Source this in a shell to look around.
+# Source this file in a shell to explore the sandbox.
 export PATH=$(printf '%q' "$program_dir:$CLUSTER_BINDIR"):\$PATH
 export PGHOST=$(printf '%q' "$PGHOST") PGUSER=$PGUSER
 export GIT_CONFIG_GLOBAL=$(printf '%q' "$GIT_CONFIG_GLOBAL")

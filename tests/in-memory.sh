@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
 # Runs a command with /tmp and /var/tmp in memory: `in-memory.sh <command> [argument]...`.
 #
-# Tests make thousands of files and wait for them to reach the disk. The mounts
-# are seen by the command only and end with it. Where this is not permitted, and
-# where memory is scarce, the command runs all the same, on the disk. So it does
-# with PGGIT_TEST_ON_DISK=1.
+# Tests create thousands of files and wait until they are on disk. Only the command sees the mounts, and they end with
+# it. Without the permission to mount, with too little memory, or with PGGIT_TEST_ON_DISK=1, the command runs on the
+# disk.
 set -euo pipefail
 
-# What the tests need at most, with room to spare.
+# The maximum that the tests need, with a margin.
 needed_kib=$((4 * 1024 * 1024))
 
 has_memory() {
@@ -22,7 +21,7 @@ exec "$@"'
 
 if [[ -z ${PGGIT_TEST_ON_DISK:-} && $(id -u) -eq 0 ]] && has_memory &&
     unshare --mount sh -c "$mount_it" sh true 2>/dev/null; then
-    # Directories for temporary files that are named elsewhere are on the disk.
+    # TMPDIR may name a directory on the disk.
     exec env -u TMPDIR unshare --mount sh -c "$mount_it" sh "$@"
 fi
 echo "$0: the tests use the disk" >&2

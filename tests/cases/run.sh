@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the cases with the git-pggit in a directory: `run.sh <bin> [id]...`. Without ids: all but the slow ones.
-# Fails if a result is not the one that known-failures says.
+# Fails if a result differs from known-failures.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 PGGIT_BIN=$(cd "${1:?directory of git-pggit}" && pwd)
@@ -21,7 +21,7 @@ export -f one
 export results
 
 known() { grep -qs "^$1 " "$here/known-failures"; }
-# Large inputs, or much memory.
+# Selects cases with large inputs or a high use of memory.
 slow() { [[ $1 == S0* || $1 == a33-* ]]; }
 
 scripts=()
@@ -36,7 +36,7 @@ for script in "$here"/field/*.sh "$here"/security/*.sh; do
 done
 ((${#scripts[@]})) || { echo "no such case" >&2; exit 2; }
 
-# The attacks use a few packages of Python.
+# The attacks need a few Python packages.
 export ATTACK_VENV=${ATTACK_VENV:-$CHECKOUT/target/cases}
 if [[ ${scripts[*]} == */security/* && ! -x $ATTACK_VENV/bin/python ]]; then
     python3 -m venv "$ATTACK_VENV" && "$ATTACK_VENV/bin/pip" install -q --disable-pip-version-check blake3 zstandard pynacl || exit 2
@@ -44,7 +44,8 @@ fi
 
 printf '%s\0' "${scripts[@]}" | xargs -0 -P "${PGGIT_CASES_JOBS:-2}" -I{} bash -c 'one "$1"' _ {}
 
-# Cases have time limits, which other cases may make them miss: an unexpected result counts if a second run alone repeats it.
+# Cases have time limits, and the load of other cases can exceed them: an unexpected result counts only if a second
+# run repeats it.
 for script in "${scripts[@]}"; do
     id=$(basename "$script" .sh)
     status=$(cat "$results/$id.status")

@@ -1,5 +1,5 @@
-//! Backups that happen by themselves, from the merge or the clock to the record,
-//! made by real workers, and what is told about them.
+//! Automatic backups by real workers, from the merge or the schedule to the record, and their
+//! notifications.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::notify::Server;
 use crate::worker::{Where, Yard};
 
-/// A server that takes messages, and the runtime that it lives in.
+/// A server that receives notifications, and its runtime.
 pub(crate) struct Chat {
     pub(crate) server: Server,
     _runtime: tokio::runtime::Runtime,
@@ -22,12 +22,12 @@ impl Chat {
         Self { server: runtime.block_on(Server::start(&[200])), _runtime: runtime }
     }
 
-    /// The events that were told, in order.
+    /// Returns the events of the notifications, in order.
     pub(crate) fn events(&self) -> Vec<String> {
         self.messages().iter().map(|message| message["event"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// The messages, in order.
+    /// Returns the notifications, in order.
     pub(crate) fn messages(&self) -> Vec<Value> {
         let seen = self.server.seen();
         let posts = seen.iter().filter(|it| it.method == "POST");
@@ -66,7 +66,7 @@ fn a_merge_becomes_a_backup_that_plain_git_shows() {
     yard.config("pggit.shop.onMerge", "main");
     let _ = yard.shop.pggit(&["init", "-q"]).success();
     let _ = yard.shop.pggit(&["hooks", "install", "-q"]).success();
-    // What is there already is not lacking anything.
+    // The commit already has a backup, so no job is missing.
     let _ = yard.shop.pggit(&["backup", "create", "-q"]).success();
     let mut worker = yard.start(&[]);
     let tip = merge(&yard, "0100.sql");
@@ -78,7 +78,7 @@ fn a_merge_becomes_a_backup_that_plain_git_shows() {
         "{backup:#}"
     );
     assert!(yard.shop.sandbox.git(["log", "-1", "main"]).contains("Notes (backups):"));
-    // A database that says where it is knows better.
+    // The commit recorded in the database takes precedence.
     let _ = yard.shop.pggit(&["mark", "-q", &tip]).success();
     let newer = merge(&yard, "0101.sql");
     worker.wait_for("completed");
@@ -116,12 +116,12 @@ fn what_failed_for_good_is_told_once_and_what_works_again_too() {
         told["text"].as_str().unwrap().starts_with("backup of shop FAILED for good after 2 attempts: "),
         "{told:#}"
     );
-    // Put right and tried again, it is completed under the same id.
+    // After a repair and a retry, the backup is completed under the same id.
     yard.config("pggit.shop.url", &url);
     let _ = yard.shop.pggit(&["queue", "retry", "-q", &job]).success();
     yard.wait_for(&job, &["completed"]);
     assert_eq!(chat.wait_for(2), ["failure", "recovered"]);
-    // The next success is nothing to speak of; only the heart beats.
+    // A later success sends no notification, only a heartbeat.
     let next = yard.enqueue(&[]);
     yard.wait_for(&next, &["completed"]);
     worker.wait_for("completed");
@@ -140,7 +140,7 @@ fn what_is_due_is_made_once() {
     yard.config("pggit.webhook", &chat.server.url);
     yard.config("pggit.notifyOn", "all");
     yard.config("pggit.shop.schedule", "0 0 1 1 *");
-    // What is wrong with others keeps nobody from anything.
+    // Invalid settings of other databases do not stop the worker.
     yard.config("pggit.a.schedule", "sometimes");
     yard.config("pggit.b.schedule", "daily");
     yard.config("pggit.b.maxAttempts", "many");
@@ -168,7 +168,7 @@ fn what_is_missing_is_told_once() {
     yard.config("pggit.shop.schedule", "0 0 1 1 *");
     yard.config("pggit.shop.missedAfter", "1s");
     yard.config("pggit.shop.onMerge", "main");
-    // Somebody holds it back, and nobody makes it in time.
+    // The job is paused, so the backup is missing after the time limit.
     let run = yard.shop.pggit(&["schedule", "run", "--json"]).success().json();
     let job = run["jobs"][0]["job"].as_str().unwrap().to_owned();
     let _ = yard.shop.pggit(&["queue", "pause", "-q", &job]).success();
@@ -187,7 +187,7 @@ fn what_is_missing_is_told_once() {
         worker.wait_for("scheduler enqueued a backup");
         worker.signal(Signal::TERM);
         assert_eq!(worker.wait(), 0);
-        // A worker that ends has told everything.
+        // A worker sends all pending notifications before it exits.
         assert_eq!(chat.events(), ["missed"]);
     }
 }
@@ -203,9 +203,9 @@ fn a_backup_that_cannot_be_relied_on_is_told() {
     let verify = || yard.enqueue(&["--verify", "latest", "--how", "checksum"]);
     verify();
     assert_eq!(yard.work()["completed"], 1);
-    // What is fine is nothing to speak of.
+    // A passed verification sends no notification.
     assert!(chat.events().is_empty());
-    // One byte of the artifact is another one.
+    // Corrupts one byte of the artifact.
     let files = walkdir::WalkDir::new(yard.shop.backups_dir()).into_iter().flatten();
     let largest = files.filter(|entry| entry.file_type().is_file() && !entry.path().ends_with("record.json"));
     let largest = largest.max_by_key(|entry| entry.metadata().unwrap().len()).unwrap().into_path();
@@ -223,7 +223,7 @@ fn a_backup_that_cannot_be_relied_on_is_told() {
         said("text").starts_with("a backup of shop CANNOT be relied on: verification failed"),
         "{messages:#?}"
     );
-    // It is told once.
+    // The notification is sent once.
     yard.work();
     assert_eq!(chat.events(), ["verification"]);
 }
@@ -255,7 +255,7 @@ fn a_worker_answers_how_it_is() {
     ] {
         assert!(text.contains(line), "{line}\n{text}");
     }
-    // Somebody else has the port.
+    // The port is in use.
     let taken = yard.shop.pggit(&["worker", "--once", "--listen", &address]).fails(129).stderr_text();
     assert!(taken.contains(&format!("cannot listen at {address}")), "{taken}");
     worker.signal(Signal::TERM);

@@ -1,4 +1,4 @@
-//! The ledger in a repository beside that of the schema history.
+//! The ledger in a separate repository next to that of the schema history.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use crate::cluster::Cluster;
 use crate::fsck::Shop as Records;
 use crate::sandbox::{Output, Sandbox};
 
-/// A schema history of two commits, and a repository for records.
+/// A schema history of two commits, and a separate repository for records.
 struct Shop {
     sandbox: Sandbox,
     commits: [String; 2],
@@ -35,7 +35,7 @@ impl Shop {
         self.sandbox.pggit(args)
     }
 
-    /// Runs `git pggit` somewhere else.
+    /// Runs `git pggit` in another directory.
     #[must_use]
     fn at(&self, dir: &Path, args: &[&str]) -> Output {
         self.sandbox.output(self.sandbox.pggit_command().current_dir(dir).args(args))
@@ -75,7 +75,7 @@ impl Shop {
         self.git_at(dir, &["for-each-ref", "--format=%(refname) %(tree)", "refs/backups/"])
     }
 
-    /// Another clone of the schema history, with its own clone of the records.
+    /// Makes another clone of the schema history, with its own clone of the records.
     fn colleague(&self) -> PathBuf {
         let dir = self.sandbox.path().join("colleague");
         let meta = self.sandbox.path().join("their-meta.git");
@@ -105,7 +105,7 @@ fn records_are_beside_and_the_schema_repository_stays_as_it_is() {
     let mut wanted = shop.commits.clone().map(|commit| format!("refs/backups/{commit}"));
     wanted.sort();
     assert_eq!(refs.lines().collect::<Vec<_>>(), wanted);
-    // The files of the schema are kept alive, too.
+    // The files of the schema are also kept.
     let show = |file: &str| {
         shop.git_at(&shop.meta(), &["show", &format!("refs/backups/{}:{file}", shop.commits[1])])
     };
@@ -141,7 +141,7 @@ fn nothing_is_lost_to_gc_and_git_finds_no_fault() {
     shop.backup("new", &[]);
     let state = shop.state(&shop.meta());
     shop.git_at(&shop.meta(), &["gc", "-q", "--prune=now"]);
-    // The schema history is rewritten, and the commits are gone there.
+    // The schema history is rewritten, and its repository has lost the commits.
     shop.sandbox.git(["reset", "-q", "--hard", "HEAD~2"]);
     shop.sandbox.git(["reflog", "expire", "--expire=now", "--all"]);
     shop.sandbox.git(["gc", "-q", "--prune=now"]);
@@ -152,7 +152,7 @@ fn nothing_is_lost_to_gc_and_git_finds_no_fault() {
     let fsck = shop.pggit(&["fsck", "--json"]).success().json();
     let codes: Vec<_> = fsck["findings"].as_array().unwrap().iter().map(|it| &it["code"]).collect();
     assert_eq!(codes, ["schema-commit-unknown"], "{fsck:#}");
-    // A record whose commit is gone can still be changed.
+    // A record without its schema commit can still be changed.
     let _ = shop.pggit(&["backup", "tag", "new", "keep=yes"]).success();
 }
 
@@ -161,7 +161,7 @@ fn two_clones_come_together_without_a_shallow_history() {
     let shop = Shop::new();
     let hub = shop.hub();
     let colleague = shop.colleague();
-    // Both begin the same ref while they cannot see each other.
+    // Both create the same ref before they synchronise.
     shop.backup("mine", &[]);
     let register = [
         "backup",
@@ -186,14 +186,14 @@ fn two_clones_come_together_without_a_shallow_history() {
         assert!(!repository.join("shallow").exists());
         shop.git_at(repository, &["fsck", "--strict", "--no-dangling"]);
     }
-    // Both made the same stand-in for the schema commit.
+    // Both made the same root commit for the schema commit.
     let roots = shop.git_at(&hub, &["rev-list", "--max-parents=0", "--glob=refs/backups/*"]);
     assert_eq!(roots.lines().count(), 1, "{roots}");
     let list = shop.pggit(&["backup", "list", "--ids"]).success().stdout_text();
     assert_eq!(list.lines().count(), 2);
     let _ = shop.pggit(&["fsck"]).success();
     assert_eq!(shop.sandbox.git(["for-each-ref", "refs/pggit", "refs/backups", "refs/notes"]), "");
-    // What people with nothing but git see, once they fetch the notes.
+    // The records that users see with git alone, after they fetch the notes.
     shop.sandbox.git(["fetch", "-q", "../hub.git", "refs/notes/backups:refs/notes/backups"]);
     assert!(shop.sandbox.git(["log", "-1", "--notes=backups"]).contains("completed mine"));
 }
@@ -222,7 +222,7 @@ fn without_the_schema_history_the_names_are_enough() {
         (&findings[0]["code"], &findings[0]["severity"]),
         (&"schema-commit-unknown".into(), &"warning".into())
     );
-    // A schema commit that is not there cannot get its first backup.
+    // A missing schema commit cannot get its first backup.
     let register = ["backup", "register", "--name", "x", "--database", "shop", "--tool", "pg_dump"];
     let output = there(&[&register[..], &["--commit", &shop.commits[0]]].concat());
     assert_ne!(output.status, 0, "{}", output.snapshot());
@@ -247,7 +247,7 @@ fn a_ledger_moves_from_one_shape_to_the_other_and_back() {
     assert_eq!(shop.sandbox.git([&["-C", "../meta.git"], &trees[..]].concat()), before);
     assert_eq!(std::fs::read(file).unwrap(), export());
     let _ = shop.sandbox.pggit(["fsck"]).success();
-    // Back, into a clone that knows only the first commit.
+    // Back into the schema repository, in a clone with only the first commit.
     let old = shop.sandbox.path().join("old");
     shop.sandbox.git(["clone", "-q", "--no-local", "-b", "main", ".", old.to_str().unwrap()]);
     shop.sandbox.git(["-C", "../old", "reset", "-q", "--hard", &shop.commit]);
@@ -339,7 +339,7 @@ fn what_cannot_hold_records_is_refused_by_name() {
         assert_ne!(output.status, 0, "{directory}: {}", output.snapshot());
     }
     assert_eq!(shop.sandbox.git(["config", "--default", "unset", "pggit.repository"]), "unset");
-    // A committed file must not choose where records go.
+    // A committed file must not choose the repository of the records.
     shop.sandbox.commit(".pggitconfig", "[pggit]\n\trepository = ../missing\n", "config");
     let _ = shop.pggit(&["backup", "list"]).success();
 }
@@ -353,7 +353,7 @@ fn it_is_found_from_everywhere_and_from_within_hooks() {
     shop.sandbox.git(["worktree", "add", "-q", "../deep/worktree"]);
     let worktree = shop.sandbox.path().join("deep/worktree");
     assert!(shop.at(&worktree, &["backup", "list", "--ids"]).success().stdout_text().len() > 30);
-    // In a hook git says which repository it works on: that is not the one of the records.
+    // In a hook, git sets variables that name its repository, which is not the one of the records.
     let git_dir = shop.sandbox.repo().join(".git");
     shop.sandbox.set("GIT_DIR", &git_dir);
     shop.sandbox.set("GIT_OBJECT_DIRECTORY", git_dir.join("objects"));

@@ -1,4 +1,4 @@
-//! What every command has in common: options, outputs, and ways to end.
+//! Common properties of all commands: options, outputs and exit statuses.
 
 use std::fs;
 use std::io::Read;

@@ -13,7 +13,7 @@ fn psql() -> String {
     bin_dir().join("psql").display().to_string()
 }
 
-/// `psql -c <sql>`, to be run by a command that sets where to.
+/// Returns `psql -c <sql>`, for a command that sets the connection.
 fn asking(sql: &str) -> [String; 5] {
     [psql(), "-XAtq".into(), "-v".into(), "ON_ERROR_STOP=1".into(), format!("-c{sql}")]
 }
@@ -30,7 +30,7 @@ fn databases(history: &History) -> String {
     history.cluster.psql("postgres", sql)
 }
 
-/// A server of its own: other tests make copies too.
+/// Starts a server for one test, because other tests make clones too.
 fn alone() -> History {
     History::on(crate::cluster::Cluster::start().into())
 }
@@ -50,7 +50,7 @@ fn a_program_runs_on_a_copy_that_is_gone_afterwards() {
     let url = [&url.map(str::to_owned)[..], &[psql()]].concat();
     assert_eq!(with(&history, &["HEAD~1"], &url).success().stdout_text().trim(), "t");
 
-    // Read-only unless it may write, and never the original.
+    // Sessions are read-only by default, and never connect to the original.
     let deletes = asking("delete from orders returning 1");
     let said = with(&history, &["HEAD"], &deletes).fails(1).stderr_text();
     assert!(said.contains("read-only transaction"), "{said}");
@@ -61,11 +61,11 @@ fn a_program_runs_on_a_copy_that_is_gone_afterwards() {
     with(&history, &["HEAD"], &["/nonexistent".into()]).fails(128);
     assert_eq!(databases(&history), "");
 
-    // For bisect: nothing to run it on, and everything else.
+    // The exit status for bisect tells a commit that cannot be tested from other failures.
     let orphan = history.sandbox.git(["commit-tree", "-m", "alone", "HEAD^{tree}"]);
     with(&history, &[&orphan], &count).fails(125);
     with(&history, &["HEAD", "--maintenance-db", "postgresql://nobody@127.0.0.1:1/x"], &count).fails(128);
-    // A repository that cannot be read is not a commit that cannot be tested.
+    // An unreadable repository does not mean that the commit cannot be tested.
     history.sandbox.git(["config", "core.repositoryFormatVersion", "1"]);
     history.sandbox.git(["config", "extensions.partialClone", "origin"]);
     with(&history, &["HEAD"], &count).fails(128);
@@ -141,7 +141,7 @@ fn data_is_masked_before_anybody_can_connect() {
     history.sandbox.commit("mask.sql", "update orders set nonsense = 1", "a mask that fails");
     with(&history, &["HEAD"], &count).fails(128);
     assert_eq!(databases(&history), "");
-    // A clone does not choose what runs.
+    // The committed configuration of a clone does not choose the scripts that run.
     history.sandbox.git(["config", "--unset", "pggit.shop.maskScript"]);
     history.sandbox.commit(".pggitconfig", "[pggit \"shop\"]\n\tmaskScript = mask.sql\n", "policy");
     assert_ne!(with(&history, &["HEAD"], &count).stdout_text().trim(), "0");
@@ -152,7 +152,7 @@ fn guard(history: &History, args: &[&str], script: &str) -> Output {
     history.pggit(&[&["backup", "guard"], args, &["--", "sh", "-c", &script]].concat())
 }
 
-/// What a migration does before it fails.
+/// The statements that a migration runs before it fails.
 const BREAKS: &str = "$psql -Xqc 'drop table orders; create table broken ()'";
 
 #[test]
@@ -187,7 +187,7 @@ fn a_migration_that_fails_is_undone_and_one_that_succeeds_stays() {
     assert!(aside.contains("~failed-") && aside.lines().count() == 1, "{aside}");
     assert_eq!(history.cluster.psql(&aside, "select to_regclass('broken') is not null"), "t");
 
-    // Mostly in the same second.
+    // This usually happens in the same second as the first failure.
     let said =
         guard(&history, &["--check", "select count(*) = 99 from orders"], "true").fails(1).stderr_text();
     assert!(said.contains("the check says f, not true"), "{said}");
@@ -227,7 +227,7 @@ fn others_are_not_thrown_out_unless_it_is_said() {
     child.wait().unwrap();
     history.cluster.psql("postgres", &format!("drop database \"{}\"", databases(&history)));
 
-    // One that comes while the migration runs keeps the names as they are.
+    // A session that connects while the migration runs keeps the databases from being renamed.
     let dir: PathBuf = history.sandbox.path().to_owned();
     let url = history.cluster.url(&history.database);
     let comes = format!(
@@ -262,7 +262,7 @@ fn a_backup_is_used_again_only_while_nothing_has_changed() {
 }
 
 #[test]
-fn who_dies_while_names_change_leaves_the_old_or_the_new() {
+fn a_guard_that_is_killed_while_names_change_leaves_the_old_or_the_new() {
     let history = alone();
     for point in ["recovery.loaded", "recovery.renamed", "recovery.swap.prepared", "recovery.swap.renamed"] {
         history.sql("drop table if exists broken; create table if not exists orders (id int)");

@@ -1,14 +1,12 @@
 //! Throw-away PostgreSQL clusters.
 //!
-//! A cluster lives in one short directory directly under `/tmp` (socket paths
-//! are limited to 107 bytes), listens on a unix socket there, and stops when it
-//! is dropped. A seed data directory is made by `initdb` once per version, kept
-//! in `target/tmp`, and copied for every cluster. A reaper process that waits for the end of
-//! this one stops and removes whatever is left, however the end came.
+//! A cluster is in a short directory directly below `/tmp`, because the path of a socket has at most 107
+//! bytes. It listens on a unix socket there, and stops when it is dropped. `initdb` makes a seed data
+//! directory once per version, in `target/tmp`, and every cluster is a copy of it. A reaper process waits
+//! until this process exits for any reason, then stops and removes all clusters that are left.
 //!
-//! The programs are those of `PGGIT_TEST_PGBIN`, else of `pg_config`, else the
-//! newest below `/usr/lib/postgresql`. A machine without PostgreSQL fails the
-//! run: nothing is skipped silently.
+//! The programs are those of `PGGIT_TEST_PGBIN`, else of `pg_config`, else the newest below
+//! `/usr/lib/postgresql`. Without PostgreSQL the tests fail: nothing is skipped silently.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -22,7 +20,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-/// How a cluster shall differ from the default one.
+/// The differences of a cluster from the default one.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Options {
     settings: Vec<String>,
@@ -31,43 +29,42 @@ pub(crate) struct Options {
     major: Option<u32>,
 }
 
-/// Where the certificate of the server comes from.
+/// The type of the certificate of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tls {
     /// Signed by a throw-away authority (`tls/ca.crt`), with alternative names
     /// for `localhost` and `127.0.0.1`.
     Signed,
-    /// Signed by itself, named `localhost` only in its common name, as the
-    /// PostgreSQL manual shows it.
+    /// Signed by itself, with `localhost` only in its common name, as in the PostgreSQL manual.
     SelfSigned,
-    /// Signed by a throw-away authority without any extension, which makes it an
-    /// X.509 certificate of version 1.
+    /// Signed by a throw-away authority without any extension, which makes it an X.509 certificate of
+    /// version 1.
     Version1,
 }
 
 impl Options {
-    /// One more `name=value` for the server.
+    /// Adds a setting `name=value` of the server.
     #[must_use]
     pub(crate) fn setting(mut self, assignment: &str) -> Self {
         self.settings.push(assignment.to_owned());
         self
     }
 
-    /// Also listens on 127.0.0.1, where every role needs its scram password.
+    /// Also listens on 127.0.0.1, where every role needs its SCRAM password.
     #[must_use]
     pub(crate) fn tcp(mut self) -> Self {
         self.tcp = true;
         self
     }
 
-    /// Speaks TLS on 127.0.0.1.
+    /// Listens with TLS on 127.0.0.1.
     #[must_use]
     pub(crate) fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
         self.tcp()
     }
 
-    /// Of this version, which `tests/prepare.sh` has put into `target/postgresql`.
+    /// Uses this major version, which `tests/prepare.sh` installs into `target/postgresql`.
     #[must_use]
     pub(crate) fn major(mut self, major: u32) -> Self {
         self.major = Some(major);
@@ -79,7 +76,7 @@ impl Options {
             .map_or_else(|| bin_dir().to_owned(), |major| versions().join(major.to_string()).join("bin"))
     }
 
-    /// Starts a server on the `data` in a directory that [`fresh_dir`] has made.
+    /// Starts a server on the directory `data` in a directory that [`fresh_dir`] made.
     pub(crate) fn start_in(&self, dir: PathBuf) -> Cluster {
         let cluster = Cluster { dir, port: 5432, bin: self.bin_dir() };
         let out = cluster.pg_ctl_start(self);
@@ -103,13 +100,13 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// A cluster of its own on a unix socket.
+    /// Starts a separate cluster on a unix socket.
     pub(crate) fn start() -> Cluster {
         Cluster::start_with(&Options::default())
     }
 
-    /// The cluster shared by the tests of this process. It stops when the last
-    /// holder is gone, because statics are never dropped in Rust.
+    /// Returns the cluster shared by the tests of this process. It stops when the last user drops it,
+    /// because Rust never drops statics.
     pub(crate) fn shared() -> Arc<Cluster> {
         static SHARED: Mutex<Weak<Cluster>> = Mutex::new(Weak::new());
         let mut slot = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -134,7 +131,7 @@ impl Cluster {
         if let Some(tls) = options.tls {
             make_certificates(&dir, tls);
         }
-        // PostgreSQL cannot take port 0, so a port that was free a moment ago is tried, more than once.
+        // PostgreSQL does not accept port 0, so a port that was free before is used, with several attempts.
         for _ in 0..5 {
             let port = if options.tcp { free_port() } else { 5432 };
             let cluster = Cluster { dir: dir.clone(), port, bin: options.bin_dir() };
@@ -189,22 +186,22 @@ impl Cluster {
         assert!(out.status.success(), "the cluster does not start again");
     }
 
-    /// The directory of the socket; below it `data`, `log` and `tls`.
+    /// Returns the directory of the socket, which contains `data`, `log` and `tls`.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// The programs of its version.
+    /// Returns the directory of the programs of its version.
     pub(crate) fn bin(&self) -> &Path {
         &self.bin
     }
 
-    /// The port, which is also part of the socket's name.
+    /// Returns the port, which is also part of the name of the socket.
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
-    /// Runs `sql` as superuser and returns what it prints, unaligned.
+    /// Runs `sql` as superuser and returns its unaligned output.
     #[track_caller]
     pub(crate) fn psql(&self, db: &str, sql: &str) -> String {
         let out = self.try_psql(db, sql);
@@ -219,7 +216,7 @@ impl Cluster {
         command.output().expect("psql starts")
     }
 
-    /// Waits, in the server, until `condition` is true.
+    /// Waits in the server until `condition` is true.
     #[track_caller]
     pub(crate) fn wait_until(&self, db: &str, condition: &str) {
         let sql = format!(
@@ -230,8 +227,7 @@ impl Cluster {
         assert_eq!(self.psql(db, &format!("select ({condition})")), "t", "{condition}");
     }
 
-    /// Makes an empty database whose name begins with `prefix` and is used by
-    /// no other test.
+    /// Creates an empty database for one test. Its name begins with `prefix`.
     pub(crate) fn create_database(&self, prefix: &str) -> String {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("{prefix}{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
@@ -239,13 +235,13 @@ impl Cluster {
         name
     }
 
-    /// A URI for `db` over the socket as superuser.
+    /// Returns a URI for `db` over the socket as superuser.
     pub(crate) fn url(&self, db: &str) -> String {
         let host = percent_encode(&self.dir.to_string_lossy());
         format!("postgresql:///{}?host={host}&port={}&user=postgres", percent_encode(db), self.port)
     }
 
-    /// A keyword/value connection string for `db` over the socket as superuser.
+    /// Returns a keyword/value connection string for `db` over the socket as superuser.
     pub(crate) fn conninfo(&self, db: &str) -> String {
         let db = db.replace('\\', "\\\\").replace('\'', "\\'");
         format!("host='{}' port={} user=postgres dbname='{db}'", self.dir.display(), self.port)
@@ -259,7 +255,7 @@ impl Drop for Cluster {
     }
 }
 
-/// A client program of the tested PostgreSQL with an empty environment.
+/// Returns a client program of the tested PostgreSQL with an empty environment.
 pub(crate) fn client(program: &str) -> Command {
     client_of(bin_dir(), program)
 }
@@ -270,7 +266,7 @@ fn client_of(bin: &Path, program: &str) -> Command {
     command
 }
 
-/// The directory of the tested PostgreSQL's programs.
+/// Returns the directory of the programs of the tested PostgreSQL.
 pub(crate) fn bin_dir() -> &'static Path {
     static BIN: OnceLock<PathBuf> = OnceLock::new();
     BIN.get_or_init(|| {
@@ -298,7 +294,7 @@ fn newest_installed() -> Option<PathBuf> {
     versions.filter(|&v| bin(v).join("initdb").exists()).max().map(bin)
 }
 
-/// Owner of the server processes: `initdb` and `postgres` refuse to run as root.
+/// Returns the owner of the server processes: `initdb` and `postgres` refuse to run as root.
 pub(crate) fn owner() -> Option<(u32, u32)> {
     static OWNER: OnceLock<Option<(u32, u32)>> = OnceLock::new();
     *OWNER.get_or_init(|| {
@@ -312,12 +308,12 @@ pub(crate) fn owner() -> Option<(u32, u32)> {
     })
 }
 
-/// Where the versions of PostgreSQL are that the system does not have.
+/// Returns the directory of the versions of PostgreSQL that the system lacks.
 pub(crate) fn versions() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/postgresql")
 }
 
-/// A program of servers, run as their owner.
+/// Returns a program of servers that runs as their owner.
 pub(crate) fn pg(bin: &Path, program: &str) -> Command {
     let mut command = client_of(bin, program);
     if let Some((uid, gid)) = owner() {
@@ -333,7 +329,7 @@ fn run(command: &mut Command) {
     assert!(out.status.success(), "{command:?}\n{stdout}{stderr}");
 }
 
-/// Leaves the machine to what is waited for, between two looks at it.
+/// Waits between two polls, and leaves the processor to other processes.
 pub(crate) fn pause() {
     let (until, began) = (Duration::from_millis(20), Instant::now());
     while let Some(left) = until.checked_sub(began.elapsed()) {
@@ -341,12 +337,12 @@ pub(crate) fn pause() {
     }
 }
 
-/// An empty directory of the owner of servers, which goes with this process.
+/// Creates an empty directory of the owner of servers, which is removed when this process exits.
 pub(crate) fn fresh_dir() -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     LazyLock::force(&REAPER);
     let dir = PathBuf::from(format!("{}{}", dir_prefix(), NEXT.fetch_add(1, Ordering::Relaxed)));
-    // What a killed process with the same id left behind is nobody's any more.
+    // A killed process with the same id left this directory.
     let _ = fs::remove_dir_all(&dir);
     fs::create_dir(&dir).expect("a fresh directory can be made in /tmp");
     fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).expect("own directory");
@@ -369,9 +365,9 @@ fn free_port() -> u16 {
     listener.local_addr().expect("bound").port()
 }
 
-/// A data directory that every cluster of this version is a copy of. It is made once and kept in
-/// `target/tmp/clusters`; it gets its name when it is complete, so that whoever dies while making
-/// it leaves nothing that others take for one.
+/// Returns the data directory of this version that every cluster is a copy of. It is made once and kept in
+/// `target/tmp/clusters`. It gets its name when it is complete, so that a process that crashes while making
+/// it does not leave an incomplete one under that name.
 fn seed(bin: &Path) -> PathBuf {
     static SEEDS: Mutex<BTreeMap<PathBuf, PathBuf>> = Mutex::new(BTreeMap::new());
     let mut seeds = SEEDS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -388,7 +384,7 @@ fn shared_seed(bin: &Path) -> PathBuf {
     let seeds = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clusters");
     fs::create_dir_all(&seeds).expect("target is writable");
     let seed = seeds.join(&blake3::hash(key.as_bytes()).to_hex()[..16]);
-    // Others wait here; the lock ends with this process.
+    // Other processes wait here; the lock is released when this process exits.
     let lock = fs::File::create(seed.with_extension("lock")).expect("target is writable");
     lock.lock().expect("files can be locked");
     if !seed.exists() {
@@ -402,8 +398,8 @@ fn shared_seed(bin: &Path) -> PathBuf {
     seed
 }
 
-/// Waits for the end of this process, which closes its standard input, and then
-/// stops and removes every cluster that this process has left.
+/// Waits until this process exits, which closes the standard input of the reaper. Then it stops and removes
+/// every cluster of this process.
 static REAPER: LazyLock<Mutex<Child>> = LazyLock::new(|| {
     let script = r#"
         cat >/dev/null
@@ -447,13 +443,13 @@ fn make_certificates(dir: &Path, tls: Tls) {
     give_to_owner(&server_key);
 }
 
-/// Percent-encodes everything that is not plain in a URI.
+/// Percent-encodes all characters that are special in a URI.
 pub(crate) fn percent_encode(text: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
     text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }
 
-/// An environment variable as tests write it.
+/// Returns an environment variable.
 pub(crate) fn env_pair(name: &str, value: impl Into<OsString>) -> (OsString, OsString) {
     (name.into(), value.into())
 }

@@ -1,4 +1,4 @@
-//! The configuration as people meet it: through git's files and the commands.
+//! The configuration as users see it: through the files of git and the commands.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -7,8 +7,7 @@ use pggit::config::{KEYS, KeyScope};
 
 use crate::sandbox::{Output, Sandbox};
 
-/// What `config` shows when nothing is set: every key of the whole repository
-/// with its default.
+/// Returns the output of `config` without any setting: every key of the whole repository with its default.
 fn table_of_nothing() -> String {
     let keys = KEYS.iter().filter(|key| key.reach == KeyScope::Global);
     let rows: Vec<[String; 4]> = keys
@@ -28,7 +27,7 @@ fn table_of_nothing() -> String {
     rows.iter().map(line).collect::<String>() + "[exit 0]\n"
 }
 
-/// The value of `key` in the output of `config --json`, with its origin.
+/// Returns the value of `key` in the output of `config --json`, with its origin.
 #[track_caller]
 fn value(output: &Output, key: &str) -> (String, String) {
     let json = output.json();
@@ -345,8 +344,8 @@ fn a_locked_file_is_worth_another_try() {
 fn values_survive_the_way_through_git() {
     use pggit::git::config::{ConfigFile, ConfigWriter, GitProgram};
     let sandbox = Sandbox::new();
-    // The writer runs git in this process's environment, so it gets the
-    // repository's own file and nothing of the user's.
+    // The writer runs git in the environment of this process, so it gets the file of the repository and not
+    // the configuration of the user.
     let git = GitProgram { dir: sandbox.repo() };
     let writer = ConfigWriter::new(&git, ConfigFile::Local);
     let hostile =
@@ -398,7 +397,7 @@ fn a_retired_key_is_an_error_that_says_the_new_name() {
         }
         sandbox.git(["config", "--unset", old]);
     }
-    // The committed file, which others write, is read without it.
+    // Other users write the committed file, so a retired key in it is ignored with a warning.
     sandbox.commit(".pggitconfig", "[pggit \"shop\"]\n\tautoSize = 1G\n\tjobs = 2\n", "policy");
     let said = sandbox.pggit(["database", "list"]).success().stderr_text();
     assert!(
@@ -423,16 +422,16 @@ fn a_store_has_a_name() {
     sandbox.pggit(["store", "init"]).success();
     assert!(place.join("config").is_file());
     shown(&[]).success();
-    // Also on a command line; a directory of that name is ./offsite.
+    // On a command line too; a directory with that name is ./offsite.
     sandbox.git(["config", "--unset", "pggit.store"]);
     assert!(shown(&["--store", "offsite"]).success().stdout_text().contains("offsite"));
     shown(&["--store", "./offsite"]).fails(10);
-    // A clone does not say where a name leads.
+    // The committed configuration of a clone does not define stores.
     sandbox.git(["config", "--unset", "pggit.store.offsite.url"]);
     sandbox.commit(".pggitconfig", "[pggit \"store.offsite\"]\n\turl = /evil\n", "policy");
     sandbox.git(["config", "pggit.store", "offsite"]);
     assert!(shown(&[]).fails(19).stderr_text().contains("no store is called"));
-    // It is no database.
+    // The name is reserved and cannot be that of a database.
     for name in ["store", "store.offsite", "group", "server.a", "clone", "tool"] {
         let said = sandbox.pggit(["database", "add", name, "--url", "host=x"]).fails(129).stderr_text();
         assert!(said.contains("a database cannot be called"), "{said}");

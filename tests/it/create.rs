@@ -14,7 +14,7 @@ use crate::cluster::{Cluster, Options, bin_dir};
 use crate::sandbox::{Output, Sandbox};
 use crate::tmpfs::Tmpfs;
 
-/// A schema repository with two commits and a database that it describes.
+/// A schema repository with two commits and a database with that schema.
 pub(crate) struct Shop {
     pub(crate) sandbox: Sandbox,
     pub(crate) cluster: Arc<Cluster>,
@@ -23,7 +23,7 @@ pub(crate) struct Shop {
 }
 
 impl Shop {
-    /// One whose backups are plain files.
+    /// Makes a shop whose backups are plain files.
     pub(crate) fn new() -> Self {
         let shop = Self::with_store();
         let output = shop.backups_dir();
@@ -32,12 +32,12 @@ impl Shop {
         shop
     }
 
-    /// One whose backups go into the store of its repository.
+    /// Makes a shop whose backups go into the store of its repository.
     pub(crate) fn with_store() -> Self {
         Self::on(Cluster::shared())
     }
 
-    /// One on a cluster of its own, whose backups go into the store.
+    /// Makes a shop on this cluster, whose backups go into the store.
     pub(crate) fn on(cluster: Arc<Cluster>) -> Self {
         let sandbox = Sandbox::new();
         let database = cluster.create_database("shop");
@@ -59,7 +59,7 @@ impl Shop {
         self.pggit(&[&["backup", "create"], args].concat())
     }
 
-    /// The records, straight from git.
+    /// Returns the records, read by git.
     pub(crate) fn records(&self) -> Vec<Value> {
         let refs = self.sandbox.git(["for-each-ref", "--format=%(refname)", "refs/backups/"]);
         let mut records: Vec<Value> = refs.lines().flat_map(|name| self.records_at(name)).collect();
@@ -88,7 +88,7 @@ impl Shop {
         format!("{}_restored", self.database)
     }
 
-    /// A directory of programs like the real ones, but for `pg_dump`.
+    /// Makes a directory of the real programs, with a script instead of `pg_dump`.
     pub(crate) fn with_pg_dump(&self, script: &str) -> PathBuf {
         let dir = self.sandbox.path().join("bin");
         fs::create_dir_all(&dir).unwrap();
@@ -110,7 +110,7 @@ impl Shop {
     }
 }
 
-/// Everything below `dir`, hidden things too.
+/// Returns all paths below `dir`, including hidden ones.
 pub(crate) fn names(dir: &Path) -> Vec<String> {
     let entries = walkdir::WalkDir::new(dir).min_depth(1).sort_by_file_name();
     let relative =
@@ -435,7 +435,7 @@ fn a_crash_at_any_step_leaves_the_truth() {
         let status = last.as_ref().map_or("none", |record| record["status"].as_str().unwrap());
         let expected = if point == "ledger.objects-written" { "none" } else { "in_progress" };
         assert_eq!(status, expected, "{point}");
-        // The next run is not hindered, and tidies up.
+        // The next run succeeds, and cleans up.
         shop.create(&[]).success();
         let dir = shop.backups_dir().join("shop");
         let partial: Vec<_> = names(&dir).into_iter().filter(|name| name.contains(".partial")).collect();
@@ -445,7 +445,7 @@ fn a_crash_at_any_step_leaves_the_truth() {
     }
 }
 
-/// Forgets all records, for the next round.
+/// Deletes all records for the next round.
 fn clear(shop: &Shop) {
     for name in
         shop.sandbox.git(["for-each-ref", "--format=%(refname)", "refs/backups", "refs/notes"]).lines()
@@ -564,7 +564,7 @@ fn no_password_is_written_anywhere() {
     }
     for name in names(&sandbox.repo().join(".git")) {
         let path = sandbox.repo().join(".git").join(name);
-        // The dump and the globals hold what the database holds.
+        // The dump and the globals contain the passwords of the database.
         if path.is_file() && !path.to_string_lossy().contains("/pggit/backups/")
             || path.ends_with("record.json")
         {
@@ -600,7 +600,7 @@ fn tables_and_schemas_are_chosen_and_left_out() {
     for (number, (args, expected)) in cases.into_iter().enumerate() {
         let id = shop.create(args).success().stdout_text().trim().to_owned();
         let name = format!("{}_{number}", shop.new_name());
-        // Schemas are not parts of tables: what is to hold them has to be there.
+        // A dump of a table does not contain its schema, which has to exist for a restore.
         if args[0] == "--table" && expected.contains("sales") {
             let text = shop.pggit(&["backup", "cat-artifact", &id, "dump.custom"]).success();
             assert!(text.stdout.starts_with(b"PGDMP"));

@@ -1,4 +1,4 @@
-//! Backups that go into the store: made, brought back, read without us, rebuilt.
+//! Backups in the store: made, restored, read without git-pggit, rebuilt.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -13,7 +13,7 @@ fn store_of(shop: &Shop) -> PathBuf {
     shop.sandbox.repo().join(".git/pggit/store")
 }
 
-/// All objects of the store but those of writers.
+/// Returns all files of the store.
 fn objects(shop: &Shop) -> Vec<String> {
     let store = store_of(shop);
     names(&store).into_iter().filter(|name| store.join(name).is_file()).collect()
@@ -28,7 +28,7 @@ fn every_format_goes_in_and_comes_back() {
     let shop = Shop::with_store();
     let staging = shop.sandbox.repo().join(".git/pggit/staging");
     for (format, jobs) in [("custom", None), ("tar", None), ("plain", None), ("directory", Some("2"))] {
-        assert!(!staging.exists(), "{format}: it is made for what cannot be streamed");
+        assert!(!staging.exists(), "{format}: it is only needed for formats that cannot be streamed");
         let mut args = vec!["--format", format, "--name", format];
         args.extend(jobs.map(|_| "--jobs").into_iter().chain(jobs));
         let id = checked(shop.create(&args));
@@ -117,7 +117,7 @@ fn a_crash_at_any_step_leaves_garbage_at_most() {
             .sandbox
             .output(shop.sandbox.pggit_command().args(["backup", "create"]).env("PGGIT_CRASH_AT", point));
         assert_eq!(output.status, -1, "{point} was not reached: {}", output.snapshot());
-        // Before the store has its own configuration there is no backup yet.
+        // If the store is not created yet, the backup is not registered yet.
         if let Some(record) = shop.records().first() {
             assert_eq!(record["status"], "in_progress", "{point}");
         }

@@ -1,4 +1,4 @@
-//! `git pggit doctor` on repositories and databases that are well, and ill.
+//! `git pggit doctor` on healthy repositories and databases, and on ones with problems.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::cluster::{Cluster, bin_dir};
 use crate::sandbox::{Output, Sandbox};
 
-/// The findings of `check`.
+/// Returns the findings of `check`.
 fn found(output: &Output, check: &str) -> Vec<Value> {
     let json = output.json();
     let all = json["checks"].as_array().expect("a list");
@@ -20,7 +20,7 @@ fn text(value: &Value) -> String {
     value.as_str().expect("a text").to_owned()
 }
 
-/// The findings of `check` as "status: message".
+/// Returns the findings of `check` as "status: message".
 fn rows(output: &Output, check: &str) -> Vec<String> {
     found(output, check)
         .iter()
@@ -28,7 +28,7 @@ fn rows(output: &Output, check: &str) -> Vec<String> {
         .collect()
 }
 
-/// The only row of `check`.
+/// Returns the only row of `check`.
 #[track_caller]
 fn row(output: &Output, check: &str) -> String {
     let mut rows = rows(output, check);
@@ -36,12 +36,12 @@ fn row(output: &Output, check: &str) -> String {
     rows.remove(0)
 }
 
-/// The first remedy for `check`.
+/// Returns the first remedy for `check`.
 fn remedy(output: &Output, check: &str) -> String {
     text(&found(output, check)[0]["remedies"][0])
 }
 
-/// A sandbox that is set up as well as can be, with one database.
+/// Makes a sandbox without problems, with one database.
 fn healthy(cluster: &Cluster, dbname: &str) -> Sandbox {
     let mut sandbox = Sandbox::new();
     sandbox.commit("0001.sql", "create table a ();", "one");
@@ -59,7 +59,7 @@ fn doctor(sandbox: &Sandbox, status: i32) -> Output {
     sandbox.pggit(["doctor", "--json"]).fails(status)
 }
 
-/// Makes `path` as old as a lock that was left behind.
+/// Sets the time of `path` to that of a stale lock.
 fn make_old(path: &Path) {
     let old = Command::new("touch").args(["-d", "2 hours ago"]).arg(path).status().expect("touch runs");
     assert!(old.success());
@@ -103,7 +103,7 @@ fn without_anything_set_up_each_thing_has_its_remedy() {
     assert_eq!(row(&output, "database"), "warning: none is configured");
     let text = sandbox.pggit(["doctor"]).fails(1).stdout_text();
     assert!(text.contains("\n           -> git pggit init\n"), "{text}");
-    // An unknown database is no finding but a mistake.
+    // An unknown database is a usage error, not a finding.
     let _ = sandbox.pggit(["doctor", "--database", "nosuch"]).fails(10);
 }
 
@@ -119,7 +119,7 @@ fn outside_of_a_repository_the_rest_is_still_checked() {
 fn a_repository_of_somebody_else_is_explained_in_git_s_words() {
     let sandbox = Sandbox::new();
     if !rustix::process::getuid().is_root() {
-        return; // Nobody else can give a directory away.
+        return; // Only root can change the owner of a directory.
     }
     for path in [sandbox.repo(), sandbox.repo().join(".git")] {
         std::os::unix::fs::chown(path, Some(65534), Some(65534)).unwrap();
@@ -153,7 +153,7 @@ fn locks_that_were_left_behind_are_found_and_young_ones_are_not() {
             "{stale:#?}"
         );
     }
-    // The remedies, run as they are given, make it well.
+    // The remedies, run exactly as they are printed, solve the problem.
     for row in found(&output, "lock") {
         let remedy = text(&row["remedies"][0]);
         let (_, command) = remedy.split_once("killed one: ").unwrap();
@@ -232,10 +232,10 @@ fn a_role_that_may_too_little_is_told_what_it_needs() {
     );
     assert_eq!(row(&output, "roles"), format!("problem: \"{role}\" may not read the passwords of roles"));
     assert!(row(&output, "set mark").starts_with("warning: "));
-    // A backup of one schema needs no more than that schema.
+    // A backup of one schema needs privileges on that schema only.
     sandbox.git(["config", "pggit.main.schema", "closed"]);
     assert_eq!(row(&doctor(&sandbox, 1), "read"), format!("problem: \"{role}\" may not read closed.t"));
-    // The remedies, as they are given.
+    // The remedies, exactly as they are printed.
     sandbox.git(["config", "pggit.main.globals", "no-passwords"]);
     cluster.psql(&dbname, &format!("grant pg_read_all_data to {role}; alter role {role} bypassrls"));
     cluster.psql(

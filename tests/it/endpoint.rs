@@ -1,4 +1,4 @@
-//! What a worker answers over HTTP, asked by hand.
+//! The HTTP responses of a worker to raw requests.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ async fn start(readiness: Result<(), String>) -> std::net::SocketAddr {
     address
 }
 
-/// Sends bytes and reads until the other side closes.
+/// Sends bytes and reads until the server closes the connection.
 async fn ask(address: std::net::SocketAddr, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request).await.unwrap();
@@ -78,7 +78,7 @@ async fn what_is_wrong_is_said_and_nothing_stops_the_answers() {
     assert!(ready.starts_with("HTTP/1.1 503") && ready.ends_with("the queue cannot be reached\n"), "{ready}");
     assert!(get(address, "/metrics").await.starts_with("HTTP/1.1 500"));
     let _ = ask(address, b"\x16\x03\x01 nonsense\r\n\r\n").await;
-    // Some who connect and say nothing do not keep others from asking.
+    // Clients that connect and send nothing do not block others.
     let silent: Vec<_> = futures_of(address, 8).await;
     let answer = tokio::time::timeout(Duration::from_secs(20), get(address, "/healthz")).await.unwrap();
     assert!(answer.ends_with("ok\n"));

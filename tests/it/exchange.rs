@@ -1,12 +1,12 @@
-//! The ledger exported and imported again.
+//! Export and import of the ledger.
 
 use std::fs;
 
 use crate::fsck::Shop;
 use crate::sandbox::Output;
 
-/// A ledger with two schema commits, three backups and a recorded schema; and a
-/// clone of the schema history that has no ledger.
+/// A ledger with two schema commits, three backups and a recorded schema, and a clone of the schema history
+/// without a ledger.
 struct Move {
     shop: Shop,
     export: String,
@@ -67,7 +67,7 @@ fn what_is_imported_is_what_was_exported() {
     assert_eq!(moved.there(&["ledger", "export"]).success().stdout_text(), moved.export);
     assert_eq!(moved.git_there(&TREES), moved.shop.sandbox.git(TREES));
     let _ = moved.there(&["fsck"]).success();
-    // Once more is no change, from a pipe as well.
+    // A second import changes nothing, also from a pipe.
     let refs = moved.git_there(&["for-each-ref"]);
     let _ = moved.there(&["ledger", "import", &file]).success();
     let mut command = moved.shop.sandbox.pggit_command();
@@ -76,7 +76,7 @@ fn what_is_imported_is_what_was_exported() {
     let output = moved.shop.sandbox.output(&mut command).success();
     assert!(output.stderr_text().contains("3 were here already"), "{}", output.snapshot());
     assert_eq!(moved.git_there(&["for-each-ref"]), refs);
-    // The copy of what came through the pipe is gone.
+    // The temporary copy of the pipe's input was removed.
     let own = other.join(".git/pggit");
     let left = fs::read_dir(own).into_iter().flatten().flatten();
     assert!(!left.into_iter().any(|entry| entry.file_name().to_string_lossy().starts_with("import-")));
@@ -137,7 +137,7 @@ fn nothing_is_written_unless_every_line_is_good() {
     assert!(output.stderr_text().contains("left out 2 backups"), "{}", output.snapshot());
     assert_eq!(moved.git_there(&["for-each-ref", "refs/backups"]).lines().count(), 1);
     let _ = moved.there(&["ledger", "import", "/nowhere/x"]).fails(128);
-    // An event that differs from the one that is there.
+    // An event that differs from the existing one.
     let forged = moved.export.replace("\"size_bytes\":1000", "\"size_bytes\":1001");
     let output = moved.shop.sandbox.pggit(["ledger", "import", &moved.file(&forged)]).fails(129);
     assert!(output.stderr_text().contains("differs from the event here"), "{}", output.snapshot());
@@ -146,7 +146,7 @@ fn nothing_is_written_unless_every_line_is_good() {
 #[test]
 fn many_records_need_few_commits_of_the_notes() {
     let moved = Move::new();
-    // 500 backups of one commit, made of the lines of one.
+    // 500 backups of one commit, derived from the lines of one.
     let lines: Vec<&str> = moved.export.lines().filter(|line| line.contains(&moved.shop.id)).collect();
     let mut many = vec![r#"{"backups":500,"format":1,"kind":"pggit-ledger"}"#.to_owned()];
     for n in 0..500 {

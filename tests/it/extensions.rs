@@ -1,4 +1,4 @@
-//! Repositories in formats that the gix library does not support.
+//! Repositories with extensions that the gix library does not support.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! Damage done with plain git, and what `git pggit fsck` says about it.
+//! Damage by plain git, and the findings of `git pggit fsck`.
 
 use serde_json::Value;
 
@@ -23,7 +23,7 @@ impl Shop {
         shop
     }
 
-    /// Registers and completes a backup; returns its id.
+    /// Registers and completes a backup. Returns its id.
     pub fn backup(&self, name: &str) -> String {
         let location = format!("s3://bucket/{name}");
         let id = self.register(name);
@@ -59,8 +59,8 @@ impl Shop {
         self.sandbox.git(["show", &format!("{}:{}", self.reference(), self.file())]) + "\n"
     }
 
-    /// Makes a ledger commit by hand in which `file` has this content (`None`:
-    /// is gone), and moves the ref to it.
+    /// Makes a ledger commit in which `file` has this content, or is missing for `None`, and moves the ref
+    /// to it.
     pub fn write(&self, file: &str, content: Option<&str>) -> String {
         let tip = self.sandbox.git(["rev-parse", &self.reference()]);
         self.write_on(&[&tip], &tip, file, content)
@@ -93,7 +93,7 @@ impl Shop {
         commit
     }
 
-    /// Codes of what is found, with severity, and the whole answer.
+    /// Returns the codes of the findings with their severity, and the whole output.
     pub fn fsck(&self, args: &[&str], status: i32) -> (Vec<String>, Value) {
         let output = self.sandbox.pggit([&["fsck", "--json"], args].concat()).fails(status);
         let answer = output.json();
@@ -148,7 +148,7 @@ fn removed_events_and_records_are_named() {
     let commit = shop.write(&shop.file(), Some(&record.to_string()));
     let answer = shop.finds(&["error record-stale", "error event-removed", "warning note-stale"]);
     assert_eq!(answer["findings"][1]["commit"], commit.as_str());
-    // A repair derives the state and the note, and the removal stays known.
+    // A repair rewrites the state and the note, and still reports the removed event.
     let repaired = shop.fsck(&["--repair"], 1);
     assert_eq!(repaired.0, ["error event-removed"]);
     assert_eq!(repaired.1["repaired"]["records"][0], shop.id.as_str());
@@ -204,7 +204,7 @@ fn files_that_are_not_of_the_ledger_and_changes_of_the_schema_are_named() {
 #[test]
 fn a_chain_that_leads_elsewhere_is_broken() {
     let shop = Shop::new();
-    // Onto another commit of the schema history, and to nowhere.
+    // The parent is another commit of the schema history, and there is none.
     let other = shop.sandbox.commit("0002.sql", "create table b ();\n", "two");
     let tip = shop.sandbox.git(["rev-parse", &shop.reference()]);
     shop.write_on(&[&other], &tip, ".pggit/x.txt", Some("x"));
@@ -212,7 +212,7 @@ fn a_chain_that_leads_elsewhere_is_broken() {
     assert!(found.contains(&"error chain-broken".to_owned()), "{answer:#}");
     shop.write_on(&[], &tip, &shop.file(), Some(&shop.record()));
     assert_eq!(shop.fsck(&[], 1).0, ["error chain-broken"]);
-    // A merge whose second side is not of the ledger.
+    // A merge whose second parent is not a ledger commit.
     shop.write_on(&[&tip, &other], &tip, &shop.file(), Some(&shop.record()));
     shop.finds(&["error chain-broken"]);
 }
@@ -288,7 +288,7 @@ fn merges_of_a_synchronisation_are_whole() {
     shop.sandbox.git(["update-ref", &shop.reference(), &base]);
     let _ = shop.sandbox.pggit(["backup", "tag", &shop.id, "two"]).success();
     let two = shop.sandbox.git(["rev-parse", &shop.reference()]);
-    // A merge that takes one side only loses the event of the other.
+    // A merge with the content of one parent loses the event of the other.
     let bad = shop.write_on(&[&one, &two], &one, &shop.file(), Some(&merged));
     let (found, answer) = shop.fsck(&[], 1);
     assert_eq!(found, ["error event-removed"], "{answer:#}");

@@ -1,5 +1,4 @@
-//! `git pggit hooks` and `git pggit schedule catch-up`: real git moves branches, and the
-//! queue says what came of it.
+//! `git pggit hooks` and `git pggit schedule catch-up`: git moves branches, and the tests check the queue.
 
 use std::fs;
 use std::io::Write as _;
@@ -9,8 +8,8 @@ use std::process::Stdio;
 
 use crate::sandbox::{Output, Sandbox};
 
-/// A repository with one commit, one database that wants a backup when `main`
-/// or a release moves, and the hooks.
+/// Makes a repository with one commit, the hooks, and a database that is backed up when `main` or a release
+/// branch moves.
 fn watched() -> Sandbox {
     let sandbox = Sandbox::new();
     let _ = sandbox.commit("0001.sql", "create table a ();", "one");
@@ -20,7 +19,7 @@ fn watched() -> Sandbox {
     sandbox
 }
 
-/// What waits in the queue: the commit and the branch of each job.
+/// Returns the commit and the branch of each job in the queue.
 fn queued(sandbox: &Sandbox) -> Vec<(String, String)> {
     jobs(sandbox).iter().map(|job| (text(&job["work"]["commit"]), text(&job["work"]["branch"]))).collect()
 }
@@ -33,12 +32,12 @@ fn text(value: &serde_json::Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-/// Runs git; it must succeed.
+/// Runs git, which must succeed.
 fn git(sandbox: &Sandbox, args: &[&str]) -> Output {
     sandbox.output(sandbox.command("git").args(args)).success()
 }
 
-/// A branch `name` with one more file, while `main` stays.
+/// Makes a branch `name` with one more file; `main` does not move.
 fn branch(sandbox: &Sandbox, name: &str, file: &str) -> String {
     sandbox.git(["switch", "-q", "-c", name, "main"]);
     let tip = sandbox.commit(file, file, "work");
@@ -72,7 +71,7 @@ fn a_merge_that_changes_the_schema_queues_a_backup_and_another_one_does_not() {
         (&10.into(), &tip.as_str().into()),
         "{job:#}"
     );
-    // Nothing of the schema; a branch that nobody watches; a commit that is no merge.
+    // No schema change; a branch that is not watched; a commit that is not a merge.
     let _ = branch(&sandbox, "words", "README.md");
     git(&sandbox, &["merge", "-q", "--no-ff", "-m", "words", "words"]);
     let _ = branch(&sandbox, "more", "0003.sql");
@@ -83,7 +82,7 @@ fn a_merge_that_changes_the_schema_queues_a_backup_and_another_one_does_not() {
     git(&sandbox, &["merge", "--squash", "feature"]);
     sandbox.git(["commit", "-q", "-m", "squashed"]);
     assert_eq!(queued(&sandbox).len(), 1);
-    // Unless told so.
+    // Every path can be configured as schema.
     sandbox.git(["config", "pggit.shop.schemaPaths", "*"]);
     let _ = branch(&sandbox, "all", "LICENSE");
     git(&sandbox, &["merge", "-q", "all"]);
@@ -126,7 +125,7 @@ fn a_push_to_a_bare_repository_is_seen_whatever_branches_are_called() {
     for setting in [["pggit.shop.url", "service=shop"], ["pggit.shop.onMerge", "main release/**"]] {
         in_server(&mut sandbox.command("git"), &["config", setting[0], setting[1]]);
     }
-    // Another hook reads what git says, and still does.
+    // Another hook reads the input of git, and still gets it.
     write_hook(
         &server.join("hooks/post-receive"),
         "#!/bin/sh\nwhile read -r old new ref; do echo \"saw $ref\" >>seen; done\nexit 3",
@@ -158,7 +157,7 @@ fn a_push_to_a_bare_repository_is_seen_whatever_branches_are_called() {
         seen.contains("saw refs/heads/other") && seen.contains("saw refs/tags/v1") && seen.contains(hostile),
         "{seen}"
     );
-    // A branch that goes away wants nothing.
+    // A deleted branch needs no backup.
     git(&sandbox, &["push", "-q", "server", &format!(":{hostile}")]);
     let listed = in_server(&mut sandbox.pggit_command(), &["queue", "list", "--json"]).json();
     assert_eq!(listed["jobs"].as_array().unwrap().len(), 1);
@@ -177,7 +176,7 @@ fn git_never_fails_because_of_us() {
         merged.stdout_text() + &merged.stderr_text()
     };
     assert!(merge("as it should be").contains("queued a backup"));
-    // A broken value, a broken committed file, a broken queue.
+    // An invalid value, an invalid committed file, an unreachable queue.
     sandbox.git(["config", "pggit.stats.onMerge", "-x"]);
     let said = merge("broken value");
     assert!(said.contains("warning: database stats: bad value '-x' for pggit.stats.onMerge"), "{said}");
@@ -194,7 +193,7 @@ fn git_never_fails_because_of_us() {
     // No configuration at all.
     sandbox.git(["config", "--remove-section", "pggit.shop"]);
     assert!(!merge("no configuration").contains("pggit:"));
-    // An old program that does not know the command, and none at all.
+    // An old program without the command, and no program.
     for program in ["#!/bin/sh\necho 'unknown command' >&2\nexit 129\n", ""] {
         let old = sandbox.path().join("git-pggit");
         write_hook(&old, program);
@@ -215,7 +214,7 @@ fn hooks_of_others_are_kept_and_given_back() {
     let sandbox = watched();
     let _ = sandbox.pggit(["hooks", "remove"]).success();
     assert!(!hook(&sandbox, "post-merge").exists());
-    // For a shell, without a newline at the end; for another program; switched off; a link.
+    // A shell hook without a newline at its end, a hook in another language, a disabled one, and a link.
     let shell = "#!/bin/bash -e\n# mine\necho shell >>seen\nexit 0";
     let python = "#!/usr/bin/env python3\nimport sys\nopen('seen', 'a').write('python %s' % sys.argv[1:])\n";
     write_hook(&hook(&sandbox, "post-commit"), shell);
@@ -282,11 +281,11 @@ fn what_is_in_the_way_is_said_and_left_alone() {
     fs::remove_file(hook(&sandbox, "post-merge.before-pggit")).unwrap();
     write_hook(&hook(&sandbox, "post-merge"), "#!/bin/sh\n# <<< git pggit hooks <<<\n");
     let _ = sandbox.pggit(["hooks", "install", "post-merge"]).fails(12);
-    // A file where the directory should be, and hooks that are switched off.
+    // Hooks are disabled: a file is in place of the directory.
     sandbox.git(["config", "core.hooksPath", "/dev/null"]);
     let stderr = sandbox.pggit(["hooks", "install"]).fails(12).stderr_text();
     assert!(stderr.contains("hooks are switched off: core.hooksPath is /dev/null"), "{stderr}");
-    // A directory that nothing can be written into, not even by root.
+    // A directory in which no file can be created, not even by root.
     sandbox.git(["config", "core.hooksPath", "/proc/1"]);
     let _ = sandbox.pggit(["hooks", "install"]).fails(15);
     let stderr = sandbox.pggit(["hooks", "install", "pre-push"]).fails(129).stderr_text();
@@ -304,7 +303,7 @@ fn hooks_are_where_git_looks_for_them() {
     git(&sandbox, &["merge", "-q", "--no-ff", "-m", "items", "items"]);
     assert_eq!(queued(&sandbox).len(), 1);
     assert!(sandbox.repo().join(".githooks/post-merge").exists() && !hook(&sandbox, "post-merge").exists());
-    // Another work tree has the hooks of the repository, and a branch of its own.
+    // Another worktree uses the hooks of the repository, with a branch of its own.
     sandbox.git(["config", "core.hooksPath", "~/hooks"]);
     let _ = sandbox.pggit(["hooks", "install"]).success();
     assert!(sandbox.home().join("hooks/post-merge").exists());
@@ -326,13 +325,13 @@ fn what_hooks_have_missed_is_found() {
     let dry = sandbox.pggit(["schedule", "catch-up", "--dry-run"]).success();
     assert_eq!(dry.stdout_text(), format!("would queue a backup of shop: main at {}\n", &first[..10]));
     assert!(queued(&sandbox).is_empty());
-    assert_eq!((reconcile(), reconcile()), (1, 0), "what has a job needs none");
-    // Words do not count; a migration does, also below words.
+    assert_eq!((reconcile(), reconcile()), (1, 0), "a commit with a job needs no other");
+    // Other files do not count; a migration does, also below a commit of other files.
     let _ = sandbox.commit("README.md", "x", "words");
     assert_eq!(reconcile(), 0);
     let _ = sandbox.commit("0002.sql", "x", "two");
     let tip = sandbox.commit("README.md", "y", "more words");
-    // A record is as good as a job, also of a database that was marked with another commit.
+    // A record counts like a job, even if the database was marked with another commit.
     let args = [
         "backup",
         "register",
@@ -384,7 +383,7 @@ fn a_hook_says_nothing_where_nothing_is_watched() {
     ] {
         assert_eq!(run(args, input), "", "{args:?}");
     }
-    // A detached HEAD is no branch; an unborn one has no commit.
+    // A detached HEAD is not a branch; an unborn branch has no commit.
     sandbox.git(["checkout", "-q", "--detach"]);
     assert_eq!(run(&["post-merge", "0"], b""), "");
     sandbox.git(["checkout", "-q", "--orphan", "release/new"]);

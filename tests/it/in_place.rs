@@ -1,5 +1,5 @@
-//! `git pggit backup restore --in-place`: what was restored takes the place
-//! of what is there, and whoever is killed leaves one of the two.
+//! `git pggit backup restore --in-place`: the restored database or data directory replaces the live one. A
+//! killed restore leaves one of the two.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,13 +14,13 @@ use crate::cluster::Options;
 use crate::restore_commit::History;
 use crate::sandbox::Output;
 
-/// How many are killed; 200 with `PGGIT_TEST_LONG`.
+/// Returns the number of processes that are killed; 200 with `PGGIT_TEST_LONG`.
 fn kills() -> u64 {
     if std::env::var_os("PGGIT_TEST_LONG").is_some() { 200 } else { 16 }
 }
 
-/// A history whose database has lost its orders after the backup `good`, and has
-/// no migration that is in the commit.
+/// Makes a history whose database has lost its orders after the backup `good`, and lacks a migration of the
+/// commit.
 fn harmed() -> History {
     let history = History::new();
     history.backup("good");
@@ -46,7 +46,7 @@ impl History {
         self.sql("select count(*) from orders")
     }
 
-    /// All databases whose name begins with that of this one.
+    /// Returns all databases with names that begin with that of this one.
     fn databases(&self) -> String {
         let sql =
             format!("select datname from pg_database where datname like '{}%' order by 1", self.database);
@@ -60,7 +60,7 @@ fn a_database_is_replaced_looked_at_and_put_back_or_kept() {
     let name = history.database.clone();
     history.sql(&format!("alter database \"{name}\" set work_mem = '5MB'"));
     history.sql(&format!("comment on database \"{name}\" is 'the live one'"));
-    // Not by mistake, and not while others are at work in it.
+    // It needs --force, and fails while other sessions are connected.
     let said = history.pggit(&["backup", "restore", "HEAD", "--in-place"]).fails(129).stderr_text();
     assert!(said.contains("--force says that you mean it"), "{said}");
     history.pggit(&["backup", "restore", "HEAD", "--into", "x", "--force"]).fails(129);
@@ -96,7 +96,7 @@ fn a_database_is_replaced_looked_at_and_put_back_or_kept() {
     assert!(text.contains(&name) && text.contains("new"), "{text}");
     let text = history.pggit(&["doctor"]).stdout_text();
     assert!(text.contains(&format!("one into database {name}")), "{text}");
-    // One at a time.
+    // Only one in-place restore of a database is possible at a time.
     let id = done["id"].as_str().unwrap();
     let said = history.disaster(&[]).fails(12).stderr_text();
     assert!(said.contains("is not over") && said.contains(&format!("restore abort {id}")), "{said}");
@@ -121,9 +121,9 @@ fn a_database_is_replaced_looked_at_and_put_back_or_kept() {
     );
     assert_eq!(restores[1]["details"]["schema"], "equal", "{record}");
     assert!(history.listed().is_empty());
-    // What is not there cannot be replaced.
+    // A database that does not exist cannot be replaced.
     history.disaster(&["--into", "never_was"]).fails(10);
-    // What fails while it is made leaves everything as it was.
+    // A restore that fails before the replacement changes nothing.
     history.commit("0003_wrong.sql", "create table wrong (id nonsense);");
     history.disaster(&["--disconnect"]).fails(13);
     assert_eq!((history.databases(), history.listed().len()), (name, 0));
@@ -145,7 +145,7 @@ fn who_dies_while_a_database_is_replaced_leaves_one_of_the_two() {
     ];
     let ways = ["abort", "resume"];
     for (number, (point, in_place)) in points.into_iter().enumerate() {
-        // Each way half of the time; both in the long form.
+        // Each way is tested half of the time; the long form tests both.
         for way in ways.into_iter().filter(|way| kills() == 200 || *way == ways[number % 2]) {
             let mut command = history.sandbox.pggit_command();
             command.args(["backup", "restore", "HEAD", "--in-place", "--force", "--disconnect"]);
@@ -168,7 +168,7 @@ fn who_dies_while_a_database_is_replaced_leaves_one_of_the_two() {
             assert!(history.listed().is_empty(), "{point}");
         }
     }
-    // The ways to the end may be interrupted too.
+    // An abort or a finish can be interrupted too.
     for (way, point, end) in [
         ("abort", "recovery.swap.renamed", "0"),
         ("abort", "recovery.in-place.put-back", "0"),
@@ -196,7 +196,7 @@ fn a_killed_restore_is_put_back_whatever_temporary_name_it_used() {
         let mut command = history.sandbox.pggit_command();
         command.args(["backup", "restore", "HEAD", "--in-place", "--force", "--disconnect"]);
         assert_ne!(history.sandbox.output(command.env("PGGIT_CRASH_AT", "recovery.loaded")).status, 0);
-        // As if the first name had been in use.
+        // The restore uses another temporary name if the first one is in use.
         let beside = format!("{}~restored", history.database);
         let rename = format!("alter database \"{beside}~pggit\" rename to \"{beside}~2~pggit\"");
         history.cluster.psql("postgres", &rename);
@@ -231,13 +231,13 @@ fn a_database_restored_in_place_under_kills_is_always_the_old_or_the_new_one() {
         assert!(orders == "0" || orders == "100", "round {round}: {orders}");
         *(if orders == "0" { &mut old } else { &mut new }) += 1;
         match history.listed().first() {
-            // It says what is there.
+            // The listed state agrees with the content of the database.
             Some(open) => {
                 let is_new = open["in_place"] == "new";
                 assert!(is_new || open["in_place"] == "old", "round {round}: {open}");
                 assert_eq!(orders, if is_new { "100" } else { "0" }, "round {round}: {open}");
             }
-            // Finished: the next round begins with a database that was harmed again.
+            // The restore is finished: the next round begins with another loss of data.
             None => {
                 history.sql("delete from orders");
             }
@@ -251,7 +251,7 @@ fn a_database_restored_in_place_under_kills_is_always_the_old_or_the_new_one() {
     assert_eq!(history.databases(), history.database);
 }
 
-/// A cluster of its own with a copy of it, and its data changed since.
+/// Starts a cluster with a physical backup of it, and deletes orders afterwards.
 fn cluster() -> (History, PathBuf) {
     let history = History::on(Arc::new(Options::default().start()));
     history.pggit(&["backup", "create", "--tool", "pg_basebackup", "--name", "copy"]).success();
@@ -302,7 +302,7 @@ fn a_data_directory_is_replaced_when_no_server_runs_on_it() {
     history.cluster.start_again();
     assert_eq!(history.orders(), "100");
     history.cluster.stop();
-    // Somebody else's things are not touched.
+    // Existing files of others are not touched.
     fs::create_dir(data.with_file_name("data.pggit-old")).unwrap();
     assert!(disaster(&["--force"]).fails(12).stderr_text().contains("is in the way"));
     let none = data.with_file_name("none");
@@ -331,7 +331,7 @@ fn what_is_resumed_means_what_it_meant_then_and_there() {
     assert!(log.starts_with("file:///") && log.ends_with("/log"), "{request:#}");
     let mapping: [String; 2] = serde_json::from_value(destination["tablespaces"][0].clone()).unwrap();
     assert_eq!(mapping, ["/was=here".to_owned(), format!("{}/is/a=b", repo.display())]);
-    // The request of another version is not guessed at.
+    // A request of an unknown version is refused.
     let mut other = read();
     other["request"]["version"] = 2.into();
     let own = fs::read(&journal).unwrap();
@@ -370,7 +370,7 @@ fn a_data_directory_replaced_under_kills_is_always_the_old_or_the_new_one() {
         };
         let mut command = history.sandbox.pggit_command();
         command.args(["backup", "restore"]).args(way).stdout(Stdio::null()).stderr(Stdio::null());
-        // Half of them where it matters.
+        // Half of them are killed at critical points.
         if chance.below(2) == 0 {
             command.env("PGGIT_CRASH_AT", points[chance.below(points.len() as u64) as usize]);
             let _ = command.status().unwrap();
@@ -466,7 +466,7 @@ fn only_a_whole_one_is_put_in_place() {
         match Replacement::new(RestoreRequest::new("latest", destination), &workspace) {
             Err(Error::Refused(refusal)) => assert!(matches!(*refusal, Refusal::NotWhole), "{refusal}"),
             Err(error) => panic!("{error}"),
-            Ok(_) => panic!("it is accepted"),
+            Ok(_) => panic!("the request is accepted"),
         }
     }
 }

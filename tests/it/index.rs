@@ -1,4 +1,4 @@
-//! The index says what a scan of all records says, whatever happens.
+//! The index gives the same results as a scan of all records, in every state.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -19,7 +19,7 @@ fn on<T>(repository: &Repository, work: impl FnOnce(&Ledger<'_>) -> T) -> T {
     work(&Ledger::new(repository, &System, &host))
 }
 
-/// What both are compared by: everything that a row says, and all damage.
+/// Compares the index and a scan: all fields of each row, and all damage.
 #[track_caller]
 fn assert_equal_to_scan(repo: &Repo) -> usize {
     let repository = repo.open();
@@ -116,7 +116,7 @@ fn filters() -> Vec<Filter> {
     ]
 }
 
-/// A repository with `commits` commits and a backup on each.
+/// Makes a repository with `commits` commits and a backup on each.
 fn filled(args: &[&str], commits: usize) -> Repo {
     let repo = Repo::init(args);
     for number in 0..commits {
@@ -142,10 +142,9 @@ fn index(repo: &Repo) -> PathBuf {
 fn the_index_is_written_and_used() {
     let repo = filled(&[], 3);
     assert_equal_to_scan(&repo);
-    let written = fs::metadata(index(&repo)).expect("it is there");
+    let written = fs::metadata(index(&repo)).expect("the index exists");
     assert_eq!(written.permissions().mode() & 0o777, 0o600);
-    // What it says is believed as long as the refs have not changed: objects
-    // are not looked at.
+    // The content of the index is valid as long as the refs have not changed: objects are not read.
     let before = fs::read(index(&repo)).unwrap();
     assert_equal_to_scan(&repo);
     assert_eq!(fs::read(index(&repo)).unwrap(), before);
@@ -177,7 +176,7 @@ fn changes_by_anybody_are_seen() {
     repo.git(&["update-ref", "-d", &refs[1]]);
     let left = assert_equal_to_scan(&repo);
     assert!(left < 22, "{left}");
-    // Moved by hand to the state before.
+    // Move the ref back by hand.
     let head = format!("refs/backups/{}", repo.git(&["rev-parse", "HEAD"]));
     if repo.git(&["for-each-ref", &head]).is_empty() {
         return;
@@ -203,7 +202,7 @@ fn refs_that_do_not_belong_there_are_named_every_time() {
     assert_eq!(on(&repo.open(), |ledger| ledger.overview().unwrap().damaged.len()), 2);
 }
 
-/// Puts `content` in the place of the record `id`.
+/// Replaces the content of the record `id`.
 fn damage(repo: &Repo, id: BackupId, content: &str) {
     let head = repo.git(&["rev-parse", "HEAD"]);
     let file = repo.open().common_dir().join("damage");
@@ -250,7 +249,7 @@ fn an_index_that_is_not_as_it_was_written_is_not_used() {
         fs::write(&path, bytes).unwrap();
         let rows = on(&repo.open(), |ledger| ledger.overview().unwrap().rows().len());
         assert_eq!(rows, 4, "{what}");
-        assert_eq!(fs::read(&path).unwrap(), good, "{what}: it was written anew");
+        assert_eq!(fs::read(&path).unwrap(), good, "{what}: it was rewritten");
     };
     for part in 0..20 {
         check(&good[..good.len() * part / 20], &format!("cut after {part}/20"));
@@ -262,12 +261,12 @@ fn an_index_that_is_not_as_it_was_written_is_not_used() {
         let mut other = good.clone();
         other[8..12].copy_from_slice(&version.to_le_bytes());
         check(&other, &format!("version {version}"));
-        // As another version would write it: with a header that is right in itself.
+        // Another version writes a header with a valid checksum.
         let sum = blake3::hash(&other[..96]);
         other[96..128].copy_from_slice(sum.as_bytes());
         check(&other, &format!("version {version} with its checksum"));
     }
-    // Everywhere in turn, and not the same bit.
+    // Bits at many offsets, and a different bit of the byte each time.
     for n in 0..200 {
         let at = n * 7919 % good.len();
         let mut flipped = good.clone();
@@ -276,7 +275,7 @@ fn an_index_that_is_not_as_it_was_written_is_not_used() {
     }
     fs::remove_file(&path).unwrap();
     assert_equal_to_scan(&repo);
-    // A lookup that trusts it for a moment finds out by itself.
+    // A lookup in the damaged index detects the damage.
     let ids: Vec<BackupId> =
         on(&repo.open(), |ledger| ledger.catalog().unwrap().entries.iter().map(|it| it.backup.id).collect());
     for n in 0..100 {
@@ -305,18 +304,18 @@ fn the_index_of_another_repository_does_no_harm() {
 #[test]
 fn where_it_cannot_be_written_the_answers_are_right() {
     let repo = filled(&[], 3);
-    // A file where its directory would be: not even root can write there.
+    // The directory cannot be created, not even by root: a file has its name.
     let directory = repo.open().common_dir().join("pggit");
     let _ = fs::remove_dir_all(&directory);
     fs::write(&directory, "in the way").unwrap();
     assert_equal_to_scan(&repo);
     assert!(!on(&repo.open(), |ledger| ledger.refresh_index().unwrap().written));
     fs::remove_file(&directory).unwrap();
-    // A directory where the file would be.
+    // The file cannot be created: a directory has its name.
     fs::create_dir_all(index(&repo)).unwrap();
     assert_equal_to_scan(&repo);
     let left = fs::read_dir(&directory).unwrap().count();
-    assert_eq!(left, 1, "nothing half done is left");
+    assert_eq!(left, 1, "no partial file is left");
 }
 
 #[test]
@@ -356,7 +355,7 @@ fn many_changed_refs_are_read_side_by_side_and_then_known() {
     let repo = filled(&[], 2);
     let repository = repo.open();
     let old = repo.git(&["rev-parse", "HEAD"]);
-    // Plain commits are as good as schema commits.
+    // Any commit can be a schema commit.
     let mut commits = String::new();
     for n in 0..80 {
         let message = format!("c{n}");
@@ -374,7 +373,7 @@ fn many_changed_refs_are_read_side_by_side_and_then_known() {
     assert_eq!((refreshed.backups, refreshed.stale), (82, 0));
 }
 
-/// The file that says how index and `packed-refs` belong together.
+/// Returns the path of the file that links the index to `packed-refs`.
 fn noted(repo: &Repo) -> PathBuf {
     repo.open().common_dir().join("pggit/index.packed")
 }
@@ -384,12 +383,12 @@ fn packed_refs_that_are_known_are_not_read_one_by_one() {
     let repo = filled(&[], 6);
     repo.git(&["pack-refs", "--all"]);
     assert_equal_to_scan(&repo);
-    let before = fs::read(noted(&repo)).expect("it is written");
+    let before = fs::read(noted(&repo)).expect("the file exists");
     let mode = fs::metadata(noted(&repo)).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     assert_equal_to_scan(&repo);
-    assert_eq!(fs::read(noted(&repo)).unwrap(), before, "it is right as it is");
-    // A loose ref over it, and away again: what is packed counts then.
+    assert_eq!(fs::read(noted(&repo)).unwrap(), before, "the file is up to date");
+    // A loose ref takes precedence over the packed one until it is deleted.
     let name = format!("refs/backups/{}", repo.git(&["rev-parse", "HEAD"]));
     let packed = repo.git(&["rev-parse", &name]);
     register(&repo, 50, true);
@@ -397,7 +396,7 @@ fn packed_refs_that_are_known_are_not_read_one_by_one() {
     fs::remove_file(repo.open().common_dir().join(&name)).unwrap();
     assert_eq!(repo.git(&["rev-parse", &name]), packed);
     assert_eq!(assert_equal_to_scan(&repo), 6);
-    // The index has the newer one: written while it was loose.
+    // The index has the newer value: it was written while the ref was loose.
     register(&repo, 51, true);
     on(&repo.open(), |ledger| ledger.refresh_index().unwrap());
     assert_eq!(assert_equal_to_scan(&repo), 7);
@@ -405,7 +404,7 @@ fn packed_refs_that_are_known_are_not_read_one_by_one() {
     assert_eq!(assert_equal_to_scan(&repo), 6);
 }
 
-/// Changes `packed-refs` in place, with the times that it had.
+/// Changes `packed-refs` in place and keeps its modification time.
 fn edit_packed_refs(repo: &Repo, edit: impl FnOnce(String) -> String) {
     let path = repo.open().common_dir().join("packed-refs");
     let times = fs::metadata(&path).unwrap().modified().unwrap();
@@ -421,20 +420,20 @@ fn packed_refs_edited_by_hand_are_seen_whatever_their_times_and_sizes_say() {
     assert_equal_to_scan(&repo);
     let tips = repo.git(&["for-each-ref", "--format=%(objectname)", "refs/backups"]);
     let tips: Vec<&str> = tips.lines().collect();
-    // One ref at its state before: the same size and the same time.
+    // One ref has its previous value: the file has the same size and time.
     let older = repo.git(&["rev-parse", &format!("{}~1", tips[2])]);
     let before = fs::read_to_string(repo.open().common_dir().join("packed-refs")).unwrap();
     edit_packed_refs(&repo, |text| text.replace(tips[2], &older));
     assert_eq!(assert_equal_to_scan(&repo), 5);
     edit_packed_refs(&repo, |_| before);
     assert_eq!(assert_equal_to_scan(&repo), 6);
-    // Two that have changed places belong to no commit of theirs.
+    // Two refs with exchanged values no longer belong to their commits.
     let swapped = |text: String| {
         text.replace(tips[0], "x").replace(tips[1], tips[0]).replace("x refs", &format!("{} refs", tips[1]))
     };
     edit_packed_refs(&repo, swapped);
     assert_equal_to_scan(&repo);
-    // A line less, and a file less.
+    // A line is missing, then the whole file.
     edit_packed_refs(&repo, |text| {
         text.lines().filter(|line| !line.starts_with(tips[3])).map(|line| format!("{line}\n")).collect()
     });
@@ -454,7 +453,7 @@ fn a_note_on_packed_refs_that_is_not_as_it_was_written_is_not_used() {
         fs::write(&path, bytes).unwrap();
         let rows = on(&repo.open(), |ledger| ledger.overview().unwrap().rows().len());
         assert_eq!(rows, 5, "{what}");
-        assert_eq!(fs::read(&path).unwrap(), good, "{what}: it was written anew");
+        assert_eq!(fs::read(&path).unwrap(), good, "{what}: it was rewritten");
     };
     for cut in 0..good.len() {
         check(&good[..cut], &format!("cut after {cut}"));
@@ -464,12 +463,12 @@ fn a_note_on_packed_refs_that_is_not_as_it_was_written_is_not_used() {
         flipped[at] ^= 1 << (at % 8);
         check(&flipped, &format!("a flipped bit at {at}"));
     }
-    // That of another repository, sealed as it should be.
+    // The note of another repository, with a valid checksum.
     let other = filled(&[], 3);
     other.git(&["pack-refs", "--all"]);
     assert_equal_to_scan(&other);
     check(&fs::read(noted(&other)).unwrap(), "another repository");
-    // And where it cannot be written the answers are right.
+    // If the file cannot be written, the results are still right.
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
     assert_eq!(assert_equal_to_scan(&repo), 5);
@@ -526,7 +525,7 @@ fn carry_out(repo: &Repo, number: usize, step: &Step) {
         Step::Pack => drop(repo.git(&["pack-refs", "--all"])),
         Step::Delete(at) => drop(chosen(*at).map(|name| repo.git(&["update-ref", "-d", name]))),
         Step::Back(at) => {
-            // Before the first commit there is nothing to go back to.
+            // The parent of the first commit does not exist.
             let parent = chosen(*at).map(|name| repo.git(&["log", "-1", "--format=%P", name]));
             if let (Some(name), Some(parent)) = (chosen(*at), parent.filter(|it| !it.is_empty())) {
                 repo.git(&["update-ref", name, &parent]);
@@ -544,7 +543,7 @@ fn carry_out(repo: &Repo, number: usize, step: &Step) {
                 2 => Held { reason: Line::lossy("audit") }.into(),
                 _ => Expired { reason: Line::lossy("old") }.into(),
             };
-            // Not every state allows everything.
+            // Some states do not allow the event.
             let _ = ledger.append(entry.backup.id, |_| Ok(body.clone().into()));
         }),
     }

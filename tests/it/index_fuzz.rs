@@ -1,7 +1,7 @@
-//! The index against random and damaged bytes: whatever stands in the file, the
-//! answers are those of git. Nothing here knows how the file is laid out.
+//! The index with random and damaged bytes: for every content of the file, the results are those of git.
+//! The tests do not depend on the layout of the file.
 //!
-//! `make fuzz` runs it for long; `PROPTEST_CASES` says how many inputs.
+//! `make fuzz` runs this for longer; `PROPTEST_CASES` is the number of inputs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,11 +15,11 @@ use proptest::prelude::*;
 
 use crate::ledger::{Repo, completed, new_backup};
 
-/// A ledger, its index as it was really written, and what is true.
+/// A ledger, index files as the program wrote them, and the expected results.
 struct Fixture {
     repo: Repo,
     index: PathBuf,
-    /// Index files: of this ledger now, of this ledger earlier, of another one.
+    /// Index files: of this ledger now, of this ledger earlier, of another ledger.
     written: Vec<Vec<u8>>,
     truth: Vec<String>,
     ids: Vec<BackupId>,
@@ -86,19 +86,19 @@ impl Fixture {
         Self { repo, index, written, truth, ids }
     }
 
-    /// Reads the ledger in every way that looks at the index.
+    /// Reads the ledger in every way that uses the index.
     fn check(&self, bytes: &[u8]) {
         fs::write(&self.index, bytes).expect("the index is writable");
         let repository = self.repo.open();
         on(&repository, |ledger| {
-            // By id the file is searched without being read whole.
+            // A lookup by id searches the file without reading all of it.
             for id in &self.ids {
                 assert_eq!(ledger.by_id(*id).expect("is found").backup.id, *id);
             }
             let absent: BackupId = "01a1fc4d-1b4e-7a30-a139-0dfc0e59e1a5".parse().expect("an id");
             assert!(ledger.by_id(absent).is_err());
             fs::write(&self.index, bytes).expect("the index is writable");
-            // Once from what stands there, once from what was made of it.
+            // Once from these bytes, once from the rewritten file.
             for _ in 0..2 {
                 let overview = ledger.overview().expect("reads");
                 let rows: Vec<String> = overview
@@ -129,7 +129,7 @@ fn len(path: &Path) -> usize {
     fs::metadata(path).map_or(0, |meta| meta.len() as usize)
 }
 
-/// One thing that happens to a file. Places are fractions of its length.
+/// One change of a file. Positions are fractions of its length.
 #[derive(Debug, Clone)]
 enum Damage {
     Flip(u16, u8),
@@ -140,7 +140,7 @@ enum Damage {
     Remove(u16, u8),
     Move(u16, u16, u8),
     Append(Vec<u8>),
-    /// Its second half is that of another index.
+    /// The second half is that of another index.
     Graft(u16, usize),
 }
 
@@ -186,7 +186,7 @@ fn apply(bytes: &mut Vec<u8>, damage: &Damage, written: &[Vec<u8>]) {
             bytes[region].fill(*byte);
         }
         Damage::Number(at, number) => {
-            // Numbers mostly stand at places that four divides.
+            // Most numbers are at offsets that are multiples of four.
             let region = region(bytes, *at, 0).start & !3;
             for (byte, new) in bytes.iter_mut().skip(region).zip(number.to_le_bytes()) {
                 *byte = new;
@@ -219,7 +219,7 @@ fn apply(bytes: &mut Vec<u8>, damage: &Damage, written: &[Vec<u8>]) {
 }
 
 proptest! {
-    // Each input is read in a dozen ways.
+    // Each input is read a dozen times.
     #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases / 4, ..ProptestConfig::default() })]
 
     #[test]
@@ -239,7 +239,7 @@ proptest! {
         bytes in proptest::collection::vec(any::<u8>(), 0..600),
     ) {
         let fixture = FIXTURE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        // Some begin as a real one does, so that they are looked at.
+        // Some inputs begin with a valid header, so that the rest is read.
         let head = fixture.written[0].iter().take(head).copied();
         fixture.check(&head.chain(bytes).collect::<Vec<u8>>());
     }

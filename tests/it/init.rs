@@ -1,5 +1,5 @@
-//! `git pggit init`: what plain git shows and fetches afterwards, and what it
-//! must never destroy.
+//! `git pggit init`: the records that plain git shows and fetches afterwards, and the data that it must
+//! never destroy.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -9,7 +9,7 @@ use crate::sandbox::{Output, Sandbox};
 const RECORDS: &str = "+refs/backups/*:refs/pggit/remotes/origin/backups/*";
 const NOTES: &str = "+refs/notes/backups*:refs/pggit/remotes/origin/notes*";
 
-/// A stand-in for a record: a commit on a schema commit, and a note.
+/// Makes a minimal record: a commit on a schema commit, and a note.
 fn record(sandbox: &Sandbox, commit: &str, subject: &str) -> String {
     let tree = sandbox.git(["rev-parse", &format!("{commit}^{{tree}}")]);
     let record = sandbox.git(["commit-tree", "-p", commit, "-m", subject, &tree]);
@@ -18,7 +18,7 @@ fn record(sandbox: &Sandbox, commit: &str, subject: &str) -> String {
     record
 }
 
-/// A repository with one commit, and `origin`, a clone of it in `<sandbox>/upstream`.
+/// Makes a repository with one commit, and `origin`, a clone of it in `<sandbox>/upstream`.
 fn with_upstream() -> (Sandbox, String) {
     let sandbox = Sandbox::new();
     let commit = sandbox.commit("0001.sql", "create table a ();", "one");
@@ -93,7 +93,7 @@ fn json_lists_the_changes() {
 fn plain_git_shows_notes_and_draws_records() {
     let (sandbox, commit) = with_upstream();
     assert_eq!(sandbox.pggit(["init", "-q"]).success().snapshot(), "[exit 0]\n");
-    // Before the first backup git must not complain about a ref that is not there.
+    // Before the first backup, git must not warn about a missing ref.
     for args in [&["log", "-1"][..], &["fetch"], &["commit", "-q", "--amend", "--allow-empty", "-m", "one"]] {
         let output = sandbox.output(sandbox.command("git").args(args)).success();
         assert!(!output.stderr_text().contains("warning"), "{}", output.snapshot());
@@ -121,7 +121,7 @@ fn values_of_the_user_are_kept_and_understood() {
     assert!(!output.contains("displayRef") && output.contains("set notes.rewriteRef"), "{output}");
     let values = sandbox.git(["config", "--get-all", "notes.rewriteRef"]);
     assert_eq!(values, "refs/notes/review\nrefs/notes/backups*");
-    // What is set for one command only does not last.
+    // A setting for one command only is not permanent.
     let sandbox = Sandbox::new();
     let mut command = sandbox.pggit_command();
     let output = sandbox
@@ -137,7 +137,7 @@ fn records_of_a_remote_are_fetched_beside_ours_and_nothing_of_ours_is_lost() {
     let second = sandbox.commit("0002.sql", "create table b ();", "two");
     record(&sandbox, &second, "only ours");
     let before = refs(&sandbox);
-    // A different record on the same commit, another note, and a new commit.
+    // The remote gets a different record on the same commit, another note, and a new commit.
     let tree = upstream(&sandbox, &["rev-parse", "HEAD^{tree}"]);
     let theirs = upstream(&sandbox, &["commit-tree", "-p", &commit, "-m", "theirs", &tree]);
     upstream(&sandbox, &["update-ref", &format!("refs/backups/{commit}"), &theirs]);
@@ -164,7 +164,7 @@ fn records_of_a_remote_are_fetched_beside_ours_and_nothing_of_ours_is_lost() {
     let tracked = sandbox.git(["rev-parse", &format!("refs/pggit/remotes/origin/backups/{commit}")]);
     assert_eq!(tracked, theirs);
     assert_eq!(sandbox.git(["show", &format!("refs/pggit/remotes/origin/notes:{commit}")]), "theirs");
-    // What disappears there disappears from the copy, and nowhere else.
+    // Deletions there remove the remote-tracking refs only.
     upstream(&sandbox, &["update-ref", "-d", &format!("refs/backups/{commit}")]);
     upstream(&sandbox, &["update-ref", "-d", "refs/notes/backups"]);
     sandbox.git(["fetch", "-q", "--prune"]);
@@ -224,7 +224,7 @@ fn names_of_remotes_that_git_would_not_take_are_left_alone() {
     text.extend_from_slice(b"[remote \"caf\xe9\"]\n\turl = /nowhere\n");
     fs::write(&config, text).unwrap();
     let output = sandbox.pggit(["init"]).success().stderr_text();
-    // `-x` and `a"b` are odd, but refs may be called so.
+    // `-x` and `a"b` are odd names, but valid in refs.
     assert_eq!(output.matches("warning: records of the remote").count(), 4, "{output}");
     assert!(sandbox.pggit(["init"]).success().stderr_text().contains("already set up"));
 }
@@ -247,7 +247,7 @@ fn refspecs_that_destroy_records_are_named_with_the_command_that_removes_them() 
         ),
         "{output}"
     );
-    // The remedies, run as they are given.
+    // The remedies, run exactly as they are printed.
     for line in output.lines().filter_map(|line| line.strip_prefix("hint: take it out with: ")) {
         let _ = sandbox.output(sandbox.command("sh").args(["-c", line])).success();
     }

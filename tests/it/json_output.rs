@@ -1,11 +1,11 @@
-//! Commands that need no server, each with `--json`. The sandbox holds what they
-//! print against the schemas.
+//! Commands that need no server, each with `--json`. The sandbox validates their output against the
+//! schemas.
 
 use std::fs;
 
 use crate::sandbox::Sandbox;
 
-/// In this order, in one repository, and the status with which they end.
+/// The commands in this order, in one repository, each with its exit status.
 const COMMANDS: &[(&str, i32)] = &[
     ("init --check", 1),
     ("init", 0),

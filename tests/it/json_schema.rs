@@ -1,5 +1,5 @@
-//! Holds JSON against the schemas of the program: its fields, their types, and
-//! that there are no others.
+//! Validates JSON against the schemas of the program: its fields, their types, and that there are no other
+//! fields.
 
 use std::ffi::OsStr;
 use std::sync::LazyLock;
@@ -8,15 +8,15 @@ use jsonschema::Validator;
 use pggit::output::{Form, OUTPUTS, Registered, Schemas, schemas};
 use serde_json::Value;
 
-/// Why standard output and standard error of a `git-pggit` with these arguments
-/// are not as documented.
+/// Returns the differences of standard output and standard error of a `git-pggit` with these arguments from
+/// the documentation.
 pub fn violations<'a>(
     arguments: impl Iterator<Item = &'a OsStr>,
     stdout: &[u8],
     stderr: &[u8],
 ) -> Vec<String> {
     let arguments: Vec<&str> = arguments.map(|it| it.to_str().unwrap_or_default()).collect();
-    // The words after it belong to another program.
+    // Arguments after it belong to another program.
     let arguments = arguments.split(|argument| *argument == "--").next().unwrap_or_default();
     if !arguments.contains(&"--json") {
         return vec![];
@@ -37,13 +37,13 @@ pub fn violations<'a>(
     violations
 }
 
-/// Whether the command prints stored bytes or lets other programs print.
+/// Returns true if the command prints stored bytes, or the output of other programs.
 fn prints_raw(arguments: &[&str]) -> bool {
     let raw = ["cat", "cat-artifact", "export", "for-each", "schema", "with"];
     arguments.iter().any(|argument| raw.contains(argument))
 }
 
-/// The outputs of the command that is run.
+/// Returns the outputs of the command.
 fn outputs_of(arguments: &[&str]) -> Vec<usize> {
     let command = OUTPUTS.iter().flat_map(|output| output.commands).filter_map(|command| {
         let words: Vec<&str> = command.split(' ').collect();
@@ -63,7 +63,7 @@ fn messages(stderr: &[u8]) -> Vec<String> {
     lines.flat_map(|line: Value| best(&line, &messages)).collect()
 }
 
-/// The validators of all outputs.
+/// Validators of all outputs.
 static VALIDATORS: LazyLock<Vec<Validator>> = LazyLock::new(|| {
     let Schemas { outputs, definitions } = schemas();
     let validator = |output: &Value| {
@@ -76,8 +76,8 @@ static VALIDATORS: LazyLock<Vec<Validator>> = LazyLock::new(|| {
     outputs.iter().map(validator).collect()
 });
 
-/// Nothing if the value is valid as one of the outputs; otherwise the errors by the one with the
-/// fewest.
+/// Returns nothing if the value is valid as one of the outputs. Otherwise returns the errors of the output
+/// with the fewest.
 fn best(value: &Value, outputs: &[usize]) -> Vec<String> {
     let errors = outputs.iter().map(|at| {
         let errors = VALIDATORS[*at].iter_errors(value);

@@ -1,4 +1,4 @@
-//! Whatever is killed, whenever it is killed, the ledger is whole.
+//! The ledger is consistent after any process was killed at any time.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::backup_cli::crowd::{Chance, killed_after};
 use crate::sandbox::Sandbox;
 
-/// How many processes are killed; 1,000 with `PGGIT_TEST_LONG`.
+/// Returns the number of processes that are killed; 1,000 with `PGGIT_TEST_LONG`.
 fn kills() -> u64 {
     if std::env::var_os("PGGIT_TEST_LONG").is_some() { 1000 } else { 60 }
 }
@@ -40,7 +40,7 @@ fn start(sandbox: &Sandbox, args: &[&str]) -> Child {
     command.args(args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
 }
 
-/// The first line that `child` printed: the id of what it acknowledged.
+/// Returns the first line that `child` printed: the id that it acknowledged.
 fn acknowledged(child: &mut Child) -> Option<String> {
     let line = BufReader::new(child.stdout.take()?).lines().next()?.ok()?;
     (line.len() == 36).then_some(line)
@@ -74,7 +74,7 @@ fn sync_writes_and_maintenance_may_be_killed_at_any_moment() {
     }
     assert!(survivors > 0 && survivors < kills(), "{survivors} lived");
     settle(&pair);
-    // Two rounds, so that everybody has everything.
+    // Two rounds, so that both clones have all records.
     for clone in [0, 1, 0, 1] {
         pair.clones[clone].pggit(["sync"]).success();
     }
@@ -93,9 +93,8 @@ fn sync_writes_and_maintenance_may_be_killed_at_any_moment() {
     pair.clones[0].git(["-C", pair.hub.path().to_str().unwrap(), "fsck", "--strict", "--no-dangling"]);
 }
 
-/// Waits until every git that outlived its writer has finished what it began.
-/// A lock that a killed `git fetch`, which is no transaction of ours, has left
-/// would stay: there must be none.
+/// Waits until every git process that survived its writer has finished. A killed `git fetch` outside of our
+/// transactions would leave a stale lock: there must be none.
 fn settle(pair: &Pair) {
     let deadline = Instant::now() + Duration::from_secs(30);
     let locks = || {

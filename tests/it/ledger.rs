@@ -12,7 +12,7 @@ use pggit::domain::{
 use pggit::git::{self, Repository};
 use pggit::ledger::{Entry, Error, Filter, Ledger, NewBackup, RecordChange};
 
-/// A repository with an own identity and nothing of the machine's.
+/// A repository with its own identity, independent of the configuration of this machine.
 pub struct Repo {
     dir: PathBuf,
     _temporary: tempfile::TempDir,
@@ -28,12 +28,12 @@ impl Repo {
         repo
     }
 
-    /// A bare repository with what `source` has.
+    /// Makes a bare clone of `source`.
     pub fn bare_clone_of(source: &Repo) -> Self {
         Self::from_clone(&["--bare"], source, "Hub")
     }
 
-    /// A clone that belongs to `person`.
+    /// Makes a clone that belongs to `person`.
     pub fn clone_of(source: &Repo, person: &str) -> Self {
         Self::from_clone(&[], source, person)
     }
@@ -134,7 +134,7 @@ fn complete(ledger: &Ledger<'_>, id: BackupId) -> Result<Entry, Error> {
     })
 }
 
-/// What must hold in every kind of repository.
+/// Registers and completes a backup, and checks its record and note, in any kind of repository.
 fn life_of_a_backup(repository: &Repository, plain_git: &dyn Fn(&[&str]) -> String) {
     let host = host();
     let ledger = Ledger::new(repository, &System, &host);
@@ -202,7 +202,7 @@ fn ledger_in_a_linked_work_tree_and_a_sub_directory() {
     let below = linked.join("deep/er");
     std::fs::create_dir_all(&below).unwrap();
     life_of_a_backup(&Repository::discover(&below).unwrap(), &|args| git_in(&linked, args));
-    // All work trees have the same ledger.
+    // All worktrees share the ledger.
     let (repository, host) = (repo.open(), host());
     assert_eq!(Ledger::new(&repository, &System, &host).catalog().unwrap().entries.len(), 1);
 }
@@ -242,7 +242,7 @@ fn no_repository_and_foreign_repositories_are_refused_in_git_s_words() {
     let error = Repository::discover(dir.path()).unwrap_err().to_string();
     assert!(error.contains("not a git repository"), "{error}");
     if !rustix::process::getuid().is_root() {
-        return; // Nobody else can give a directory away.
+        return; // Only root can change the owner of a directory.
     }
     let repo = Repo::with_history(&[]);
     let nobody = 65534;
@@ -332,7 +332,7 @@ fn names_prefixes_and_ambiguity() {
     let ledger = Ledger::new(&repository, &System, &host);
     let (a, b) = (registered(&ledger, "twin").backup.id, registered(&ledger, "twin").backup.id);
     let find = |text: &str| ledger.find(&text.parse::<BackupSelector>().unwrap(), &Filter::default());
-    // These words select only completed backups.
+    // These selectors select only completed backups.
     for word in ["latest", "oldest"] {
         assert!(matches!(find(word), Err(Error::NoneCompleted { .. })));
     }
@@ -413,7 +413,7 @@ fn without_an_identity_nothing_is_written() {
     let repo = Repo::with_history(&[]);
     repo.git(&["config", "--unset", "user.name"]);
     repo.git(&["config", "--unset", "user.email"]);
-    // The machine's own configuration may have one, which is not what is tested.
+    // The configuration of this machine may contain an identity, and then the test is not possible.
     if run_git(&repo.dir, &["config", "user.name"]).status.success() {
         return;
     }
@@ -481,7 +481,7 @@ fn writers_beside_gc_and_pack_refs_lose_nothing() {
             let (repo, done) = (&repo, &done);
             scope.spawn(move || {
                 while !done.load(Ordering::Relaxed) {
-                    // They may fail on each other's locks; they must not hurt.
+                    // They may fail on each other's locks, but must not damage anything.
                     let _ = run_git(&repo.dir, args);
                 }
             });

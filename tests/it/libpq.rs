@@ -1,5 +1,5 @@
-//! Our connection rules against libpq's own: for the same input and
-//! environment, `psql` and we must end up in the same place, or both fail.
+//! Our connection rules compared with libpq: for the same input and environment, `psql` and git-pggit must
+//! connect to the same server, or both fail.
 
 use std::ffi::OsString;
 use std::fs;
@@ -27,7 +27,7 @@ fn ask_us(input: &str, env: &Env) -> Result<String, String> {
     let info =
         ConnInfo::parse(input, &env.iter().cloned().collect::<Environment>()).map_err(|e| e.to_string())?;
     let answer = answer_of(&info)?;
-    // A program that gets what we would hand it must arrive in the same place.
+    // A program with the environment that we set for tools must connect to the same server.
     let mut tool_env = env.clone();
     tool_env.extend(info.tool_env());
     assert_eq!(ask_psql(&info.without_password(), &tool_env).as_ref(), Ok(&answer), "{input}: as a tool");
@@ -76,14 +76,14 @@ impl Setup {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("own file");
     }
 
-    /// The environment of every case, and more of it.
+    /// Returns the environment of every case with more variables.
     fn env(&self, more: &[(&str, &str)]) -> Env {
         let mut env = vec![env_pair("HOME", self.home.path())];
         env.extend(more.iter().map(|(name, value)| env_pair(name, self.fill(value))));
         env
     }
 
-    /// Puts the facts of this run into the text of a case.
+    /// Replaces the placeholders of a case with the values of this run.
     fn fill(&self, text: &str) -> String {
         let path = |path: &Path| path.display().to_string();
         let quoted = self.db.replace('\\', "\\\\").replace('\'', "\\'");
@@ -188,7 +188,7 @@ const CASES: &[Case] = &[
         "host=SOCKET port=PORT user=alice target_session_attrs=read-only options='-c default_transaction_read_only=on'",
         &[],
     ),
-    // Refusals.
+    // Refused connections.
     ("host=SOCKET port=PORT user=nobody", &[]),
     ("host=SOCKET port=PORT user=alice dbname=nowhere", &[]),
     ("host=SOCKET port=1 user=alice", &[]),

@@ -1,5 +1,4 @@
-//! All integration tests: one binary, because each further one costs seconds
-//! of linking.
+//! All integration tests: in one binary, because each further one takes seconds to link.
 #![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
 #![allow(missing_docs, unreachable_pub)]
 

@@ -1,11 +1,11 @@
-//! The manual pages: what must be in them, and that `man` can read them.
+//! The manual pages: their required content, and that `man` can read them.
 
 use std::fs;
 use std::path::PathBuf;
 
 use crate::sandbox::Sandbox;
 
-/// All pages, by name.
+/// Returns all pages, by name.
 fn pages(sandbox: &Sandbox) -> Vec<(PathBuf, String)> {
     let dir = sandbox.path().join("man");
     let _ = sandbox.pggit(["man".as_ref(), "--dir".as_ref(), dir.as_os_str()]).success();
@@ -46,7 +46,7 @@ fn the_first_page_has_what_a_manual_page_has() {
     for command in ["init", "doctor", "mark", "config", "database add", "database check"] {
         assert!(page.contains(&format!(".TP\n\\fBgit pggit {command}\\fR\n")), "no {command}");
     }
-    assert!(!page.contains("completions"), "what is hidden is not listed");
+    assert!(!page.contains("completions"), "hidden commands are not listed");
     assert_eq!(page, sandbox.pggit(["man"]).success().stdout_text(), "the same each time");
 }
 
@@ -83,7 +83,7 @@ fn the_formatter_has_nothing_to_complain_about() {
         let output =
             sandbox.output(groff.args(["-man", "-Tutf8", "-ww", "-K", "utf-8"]).arg(&file)).success();
         assert_eq!(output.stderr_text(), "", "{}", file.display());
-        // What is to be pasted into a shell keeps its quotes and dashes.
+        // Text for pasting into a shell keeps its quotes and dashes.
         let shown = output.stdout_text();
         assert!(!shown.contains(['\u{2019}', '\u{2018}', '\u{2212}']), "{shown}");
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::cluster::{Cluster, Options, bin_dir};
 use crate::sandbox::Sandbox;
 
-/// A repository with two commits and the database `main` on the shared cluster.
+/// Makes a repository with two commits and the database `main` on the shared cluster.
 fn marked_world() -> (Sandbox, Arc<Cluster>, String) {
     let cluster = Cluster::shared();
     let dbname = cluster.create_database("mark");
@@ -17,7 +17,7 @@ fn marked_world() -> (Sandbox, Arc<Cluster>, String) {
     (sandbox, cluster, dbname)
 }
 
-/// What the catalog says.
+/// Returns the settings in the catalog.
 fn settings(cluster: &Cluster, dbname: &str) -> String {
     let sql = "select setconfig from pg_db_role_setting s join pg_database d on d.oid = s.setdatabase \
                where datname = current_database()";
@@ -101,7 +101,7 @@ fn what_cannot_be_marked_is_refused_before_anything_is_written() {
         let _ = sandbox.pggit(args).fails(status);
     }
     assert_eq!(settings(&cluster, &dbname), "");
-    // Nonsense that somebody else has written is told, and can be put right.
+    // An invalid value that another program wrote is reported and can be replaced.
     cluster.psql(&dbname, &format!("alter database {dbname} set pggit.commit = 'v1.0'"));
     let output = sandbox.pggit(["mark", "--show"]).fails(129);
     assert!(output.stderr_text().contains("is not a full commit id: \"v1.0\""), "{}", output.snapshot());

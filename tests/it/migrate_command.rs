@@ -1,5 +1,5 @@
-//! `pggit.<database>.migrateCommand`: a program of the user brings a restored database
-//! to the commit that is wanted.
+//! `pggit.<database>.migrateCommand`: a program of the user migrates a restored database to the target
+//! commit.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -9,7 +9,7 @@ use crate::restore_commit::History;
 
 const ITEMS: &str = "create table items (id int primary key);";
 
-/// Keeps its history in a table, as Flyway does, with the checksums of the files.
+/// A program that keeps its history in a table, with the checksums of the files, as Flyway does.
 const RUNNER: &str = r#"#!/bin/sh
 set -eu
 [ "$1 $2" = "-locations=filesystem:migrations migrate" ] || exit 64
@@ -25,7 +25,7 @@ for file in migrations/*.sql; do
 done
 "#;
 
-/// Takes the arguments that sqlx-cli documents and keeps the table that it keeps.
+/// A program with the arguments and the history table of sqlx-cli.
 const SQLX: &str = r#"#!/bin/sh
 set -eu
 [ "$*" = "migrate run --source migrations" ] || exit 64
@@ -45,7 +45,7 @@ impl History {
         self.sandbox.git(["config", "pggit.shop.migrateCommand", command]);
     }
 
-    /// A program that is no part of the repository.
+    /// Writes a program outside of the repository.
     fn program(&self, name: &str, text: &str) -> PathBuf {
         let dir = self.sandbox.path().join("bin");
         fs::create_dir_all(&dir).unwrap();
@@ -68,7 +68,7 @@ impl History {
         self.cluster.psql("postgres", &format!("drop database {}", self.copy()));
     }
 
-    /// Neither files nor git's own note of a worktree are left.
+    /// Asserts that no files and no administrative data of a worktree are left.
     #[track_caller]
     fn assert_no_worktree_is_left(&self) {
         let git = self.sandbox.repo().join(".git");
@@ -99,7 +99,7 @@ fn new_files_are_run_with_psql_by_the_recipe() {
     assert!(!history.sandbox.repo().join("pwned").exists());
     history.assert_no_worktree_is_left();
 
-    // A commit that needs nothing is reached without the program.
+    // A commit that needs no migration is reached without the program.
     history.drop_copy();
     history.set_migrate("/nonexistent");
     history.restore("HEAD~2", &[]).success();
@@ -119,7 +119,7 @@ fn a_tool_with_a_history_of_its_own_decides_what_is_to_be_run() {
         history.set_migrate(&command);
         history.sql("drop table orders");
         let live = |history: &History| {
-            // The source is migrated by the same program.
+            // The same program migrates the source.
             let mut cmd = history.sandbox.pggit_command();
             let cmd = cmd.args(["backup", "guard", "--disconnect", "--"]);
             let cmd = match name {
@@ -136,14 +136,14 @@ fn a_tool_with_a_history_of_its_own_decides_what_is_to_be_run() {
         assert_eq!(history.sql_of_copy("select count(*) from items"), "7", "{name}");
         history.drop_copy();
 
-        // The recorded schema of a backup is what the program makes, too.
+        // The recorded schema of a backup is also the result of the program.
         live(&history);
         history.backup("second");
         let restored = history.restore("HEAD", &["--json"]).success().json();
         assert!(restored["schema_compared_with"].as_str().unwrap().contains("recorded"), "{restored}");
         history.drop_copy();
 
-        // The first file was changed meanwhile: whether that matters is for the program to say.
+        // The first file was changed meanwhile: the program decides if that is an error.
         history.sandbox.commit(
             "migrations/0001_orders.sql",
             "create table orders (id int primary key, note text); -- !",
@@ -201,7 +201,7 @@ fn it_sees_the_copy_and_nothing_that_leads_elsewhere() {
     history.restore("HEAD", &["--allow-schema-difference"]).success();
     let text = fs::read_to_string(&seen).unwrap();
     let has = |line: &str| text.lines().any(|it| it == line);
-    // The last one was that in the empty database.
+    // The last run was that in the empty database.
     assert!(
         has(&format!("PGDATABASE={}~schema~pggit", history.copy())) && !text.contains("PGGIT_FROM_COMMIT"),
         "{text}"
@@ -216,7 +216,7 @@ fn it_sees_the_copy_and_nothing_that_leads_elsewhere() {
     assert!(!history.sandbox.path().join("hooked").exists());
     history.assert_no_worktree_is_left();
 
-    // What it says is shown without the secret.
+    // The output of the program is shown without the secret.
     history.drop_copy();
     let fail = "#!/bin/sh\necho out $PGPASSWORD $PGGIT_FROM_COMMIT; echo err >&2; exit 3\n";
     history.set_migrate(history.program("fail", fail).to_str().unwrap());

@@ -1,5 +1,5 @@
-//! Running migrations and masks: each file in a session and a transaction of its own, over a connection
-//! that the file cannot redirect.
+//! Running migrations and masks: each file in its own session and transaction, over a connection that the
+//! file cannot redirect.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -40,7 +40,7 @@ fn a_command_of_psql_is_refused_before_anything_is_restored() {
         assert_eq!(history.copies(), "");
         history.sandbox.git(["reset", "-q", "--hard", "HEAD~1"]);
     }
-    assert_eq!(history.sql("select count(*) from orders"), "100", "the live database is as it was");
+    assert_eq!(history.sql("select count(*) from orders"), "100", "the live database is unchanged");
     history.sandbox.git(["config", "pggit.shop.maskScript", "mask.sql"]);
     history.sandbox.commit("mask.sql", format!("\\! touch {}\n", marker.display()), "mask");
     let said = history.pggit(&["with", "HEAD", "--", "true"]);
@@ -56,7 +56,7 @@ fn a_file_that_changes_what_a_backslash_means_in_a_way_that_is_not_seen_is_rolle
     let said = history.restore("HEAD", &[]).fails(12).stderr_text();
     assert!(said.contains("0002_off.sql:2: standard_conforming_strings is changed"), "{said}");
     assert_eq!(history.copies(), "");
-    // It may be set for the session, and only there.
+    // The setting is allowed for the session only.
     history
         .commit("0002_off.sql", "set standard_conforming_strings = off; select 'it\\'s'; create table a ();");
     history.restore("HEAD", &["--allow-schema-difference"]).success();

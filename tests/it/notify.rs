@@ -1,5 +1,4 @@
-//! Messages: what arrives at a real server and at a real program, and what does
-//! not when they fail.
+//! Notifications to a real server and a real program, and failures of these.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -18,7 +17,7 @@ use pggit::domain::{Failure, Line};
 use pggit::notify::{Delivery, DeliveryPolicy, Message, Notifier, signature};
 use tokio::net::TcpListener;
 
-/// One request as it arrived.
+/// One received request.
 #[derive(Debug, Clone)]
 pub struct Seen {
     pub method: String,
@@ -27,8 +26,8 @@ pub struct Seen {
     pub body: Vec<u8>,
 }
 
-/// A server that answers with these in turn, the last of them for ever: a
-/// status, or 0 for closing the connection, or 1 for no answer at all.
+/// A server with a list of responses, the last of which is repeated: a status, 0 to close the connection,
+/// or 1 for no response.
 pub struct Server {
     pub url: String,
     seen: Arc<Mutex<Vec<Seen>>>,
@@ -137,7 +136,7 @@ async fn a_message_is_json_that_a_chat_shows_and_is_signed() {
         })
     );
     assert_eq!(seen[0].signature.as_ref().unwrap(), &signature(b"swordfish", &seen[0].body));
-    // Without its key nothing is sent.
+    // Without its key no notification is sent.
     fs::remove_file(&key).unwrap();
     let error = send(&to, &failure()).await[0].result.as_ref().unwrap_err().to_string();
     assert!(error.contains("cannot read the key"), "{error}");
@@ -225,7 +224,7 @@ fn what_a_clone_says_about_messages_does_not_count() {
     assert!(found.webhooks.is_empty() && found.commands.is_empty() && found.heartbeat.is_none());
     assert_eq!(found.occasions.len(), Occasion::ALL.len());
     assert_eq!(config.warnings().len(), 3);
-    // What is refused is not repeated: it may hold a token.
+    // Refused values are not printed: they may contain a token.
     for bad in ["ftp://x/s3cret", "https://user:s3cret@x/", "https:// s3cret"] {
         let text = format!("[pggit]\nwebhook = \"{bad}\"\n");
         let mut entries = pggit::git::config::parse_blob(text.as_bytes(), "x").unwrap();

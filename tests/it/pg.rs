@@ -1,4 +1,4 @@
-//! The room `pg` against real servers.
+//! The room `pg` with real servers.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -33,13 +33,13 @@ fn refused(text: &str) -> Error {
     try_connect(text).expect_err("the server refuses")
 }
 
-/// One value out of one row.
+/// Returns the only value of the only row.
 #[track_caller]
 fn value(client: &Client, sql: &str) -> String {
     client.query(sql).expect("a valid query")[0][0].clone().expect("not NULL")
 }
 
-/// Names that have broken other programs.
+/// Returns names that have caused faults in other programs.
 fn odd_names() -> Vec<String> {
     let odd =
         ["-rf", "a\"b'c", "two\nlines", "Ünï 数", "a b", "%s\\", "$HOME;--", "--help", "=x", "postgres://x"];
@@ -70,7 +70,7 @@ fn passwords_come_from_everywhere_and_get_nowhere() {
         "authentication failed for user \"app\": password authentication failed for user \"app\""
     );
 
-    // A server that repeats the password back does not get it into our messages.
+    // A server that repeats the password does not get it into our messages.
     let client = connect(&format!("postgresql://app:s3cret@{server}"));
     let error =
         client.execute("do $$ begin raise 'it is s3cret' using hint = 's3cret!', detail = 's3cret?'; end $$");
@@ -163,7 +163,7 @@ fn tls_checks_what_the_mode_promises() {
     for mode in ["prefer", "require channel_binding=require"] {
         assert_eq!(value(&connect(&to(&old, "localhost", &format!("sslmode={mode}"))), ssl), "t", "{mode}");
     }
-    // Self-signed, with the name only in the common name.
+    // Self-signed, with `localhost` only in the common name.
     connect(&to(&other, "localhost", &format!("sslmode=verify-full sslrootcert={own}")));
     connect(&to(&other, "elsewhere", &format!("sslmode=verify-ca sslrootcert={own}")));
 
@@ -278,7 +278,7 @@ fn a_snapshot_stands_still_and_can_be_shared() {
     let cluster = Cluster::shared();
     let db = cluster.create_database("snapshot");
     cluster.psql(&db, "create table t (n int); insert into t values (1)");
-    // Only who connects after this is thrown out when idle.
+    // The timeout applies only to sessions that begin after this.
     let other = connect(&cluster.url(&db));
     cluster.psql(&db, &format!("alter database \"{db}\" set idle_in_transaction_session_timeout = 1"));
     let client = connect(&cluster.url(&db));
@@ -318,7 +318,7 @@ fn the_mark_is_of_the_database_alone() {
     client.set_mark(&db, SHA256).expect("set again");
     assert_eq!(mark().expect("readable").as_deref(), Some(SHA256));
 
-    // What the role and the session say does not count.
+    // Settings of the role and of the session are ignored.
     let lies = "1111111111111111111111111111111111111111";
     let quoted = db.replace('"', "\"\"");
     cluster.psql(&db, &format!("alter role postgres set pggit.commit = '{lies}'"));

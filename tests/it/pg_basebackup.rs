@@ -1,4 +1,4 @@
-//! Copies of clusters: into the store, back out of it, and what can go wrong.
+//! Physical backups: storing, restoring, and failures.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -14,12 +14,12 @@ use crate::tmpfs::Tmpfs;
 
 const COPY: [&str; 2] = ["--tool", "pg_basebackup"];
 
-/// A shop on a cluster of its own.
+/// Makes a shop on a cluster of its own.
 fn shop(options: &Options) -> Shop {
     Shop::on(Arc::new(options.start()))
 }
 
-/// A shop on PostgreSQL 17, which keeps track of what changes.
+/// Makes a shop on PostgreSQL 17 with WAL summaries.
 fn shop_17() -> Shop {
     let shop = shop(&Options::default().major(17).setting("summarize_wal=on"));
     shop.sandbox.git(["config", "pggit.pgBinDir", versions().to_str().unwrap()]);
@@ -51,7 +51,7 @@ fn restore_into(shop: &Shop, backup: &str, dir: &Path, args: &[&str]) -> Output 
     shop.pggit(&[&["backup", "restore", backup, "--to", data.to_str().unwrap()], args].concat())
 }
 
-/// What is left beside a data directory.
+/// Returns the names of the files next to a data directory.
 fn left(dir: &Path) -> Vec<String> {
     fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
@@ -60,7 +60,7 @@ fn left(dir: &Path) -> Vec<String> {
 fn a_copy_goes_into_the_store_and_comes_back() {
     let mut shop = shop(&Options::default());
     shop.cluster.psql("postgres", "alter system set archive_mode = on");
-    // Whatever the language of the user, the programs speak one that is understood.
+    // The language of the user does not change the messages that are parsed.
     shop.sandbox.set("LC_ALL", "de_DE.UTF-8");
     let first = copy(&shop, &["--name", "first", "--max-rate", "1024M"]);
     assert_eq!((&first["status"], &first["tool"]["name"]), (&"completed".into(), &"pg_basebackup".into()));
@@ -71,7 +71,7 @@ fn a_copy_goes_into_the_store_and_comes_back() {
     assert_eq!(postgres["timeline"], 1);
     assert!(postgres["system_identifier"].as_str().is_some_and(|id| id.len() > 15), "{postgres}");
     assert!(postgres["start_lsn"].as_str() < postgres["stop_lsn"].as_str(), "{postgres}");
-    // What has not changed is not kept again.
+    // Unchanged data is not stored again.
     shop.cluster.psql(&shop.database, "update orders set note = 'changed' where id = 7");
     let second = copy(&shop, &["--name", "second"]);
     assert!(stored(&second) * 5 < stored(&first), "{} after {}", stored(&second), stored(&first));
@@ -90,14 +90,14 @@ fn a_copy_goes_into_the_store_and_comes_back() {
         "1000|changed"
     );
     assert_eq!(restored.psql("postgres", "show archive_mode"), "off");
-    // Nobody's data directory is overwritten, least of all that of a server that runs.
+    // An existing data directory is not overwritten, least of all that of a running server.
     let text = restore_into(&shop, "first", &dir, &[]).fails(12).stderr_text();
     assert!(text.contains("is the data directory of a running server"), "{text}");
     restored.stop();
     let text = restore_into(&shop, "first", &dir, &[]).fails(12).stderr_text();
     assert!(text.contains("is not empty"), "{text}");
 
-    // One file is to be had by itself.
+    // A single file can be read.
     let file = shop.pggit(&["backup", "cat-artifact", "first", "base.directory/PG_VERSION"]).success();
     assert_eq!(file.stdout_text().trim(), major().to_string());
 
@@ -168,7 +168,7 @@ fn a_tablespace_is_made_where_it_was_only_when_the_caller_says_so() {
     shop.sandbox.git(["config", "pggit.shop.recordSchema", "false"]);
     let record = copy(&shop, &[]);
     let id = record["id"].as_str().unwrap();
-    // The original directory is free now, as on another machine.
+    // The original directory no longer exists, as on another machine.
     shop.cluster.psql(&shop.database, "drop table far");
     shop.cluster.psql("postgres", "drop tablespace ts");
     fs::remove_dir_all(&old).unwrap();
@@ -188,7 +188,7 @@ fn a_tablespace_is_made_where_it_was_only_when_the_caller_says_so() {
     assert!(plan["refusals"][0]["error"]["hints"][0].as_str().unwrap().contains(&line), "{plan}");
     assert_eq!((left(&dir), left(&home)), (Vec::new(), Vec::new()));
     shop.pggit(&["backup", "plan", id, "--to", &data, "--tablespace-mapping", &mapping]).success();
-    // Nothing is proved if there is no schema to compare with.
+    // --check-schema fails if there is no schema to compare with.
     for action in ["plan", "restore"] {
         let args = ["backup", action, id, "--to", &data, "--tablespace-mapping", &mapping, "--check-schema"];
         let text = shop.pggit(&args).fails(12).stderr_text();
@@ -205,7 +205,7 @@ fn a_tablespace_is_made_where_it_was_only_when_the_caller_says_so() {
 #[test]
 fn incremental_copies_make_a_chain_and_one_directory() {
     let shop = shop_17();
-    // With nothing to build on it is a full one, and says so.
+    // Without a base backup it is a full one, and the program reports that.
     let output = shop.create(&[&COPY[..], &["--type", "incremental", "--name", "full"]].concat()).success();
     assert!(output.stderr_text().contains("no backup to build on"), "{}", output.snapshot());
     let full = record(&shop, output.stdout_text().trim());
@@ -248,7 +248,7 @@ fn incremental_copies_make_a_chain_and_one_directory() {
         assert_eq!(restored.psql(&shop.database, "select sum(a) from far"), "155");
     }
 
-    // The programs of another version cannot put them together.
+    // Programs of another version cannot combine the backups.
     let other = shop.sandbox.path().join("other");
     fs::create_dir(&other).unwrap();
     let script = "#!/bin/sh\necho 'pg_combinebackup (PostgreSQL) 18.1'\n";
@@ -260,7 +260,7 @@ fn incremental_copies_make_a_chain_and_one_directory() {
     assert!(text.contains("files of PostgreSQL 17 take programs of that version"), "{text}");
     shop.sandbox.git(["config", "pggit.pgBinDir", versions().to_str().unwrap()]);
 
-    // Nor do those of an older one copy the server.
+    // Programs of an older version cannot back up the server.
     let old = shop.sandbox.path().join("old/15");
     fs::create_dir_all(&old).unwrap();
     std::os::unix::fs::symlink(bin_dir(), old.join("bin")).unwrap();
@@ -271,7 +271,7 @@ fn incremental_copies_make_a_chain_and_one_directory() {
     }
     shop.sandbox.git(["config", "pggit.pgBinDir", versions().to_str().unwrap()]);
 
-    // The bytes of a base are gone: what builds on it cannot be had, and says so.
+    // The bytes of a base backup are missing: backups that depend on it cannot be restored.
     remove_bytes(&shop, &one);
     let (dir, output) = restore(&shop, "two", &[]);
     output.fails(10);
@@ -286,7 +286,7 @@ fn incremental_copies_make_a_chain_and_one_directory() {
     assert_eq!(shop.records().last().unwrap()["error"]["code"], "base-unreadable");
 }
 
-/// Takes the bytes of a backup away behind everybody's back.
+/// Deletes the bytes of a backup without git-pggit.
 fn remove_bytes(shop: &Shop, record: &Value) {
     let artifacts = shop.sandbox.repo().join(".git/pggit/store/artifacts/shop");
     let id = record["id"].as_str().unwrap();
@@ -326,7 +326,7 @@ fn no_password_is_anywhere() {
     for text in [arguments, output.snapshot(), record.to_string()] {
         assert!(!text.contains("geheim7"), "{text}");
     }
-    // One that is wrong is not said either.
+    // A wrong password does not appear either.
     shop.sandbox.set("PGPASSWORD", "falsch7");
     let text = shop.create(&COPY).fails(14).snapshot();
     assert!(
@@ -366,7 +366,7 @@ fn major() -> u32 {
     text.split(' ').nth(2).unwrap().split('.').next().unwrap().trim().parse().unwrap()
 }
 
-/// Puts a pg_basebackup of our own before the real programs.
+/// Puts a script instead of pg_basebackup before the real programs.
 fn with_program(shop: &Shop, version: &str, script: &str) {
     let dir = shop.with_pg_dump("exec $real \"$@\"");
     let real = bin_dir().join("pg_basebackup");
@@ -502,7 +502,7 @@ fn places_that_cannot_be_data_directories_are_refused() {
             assert!(to(disk.path(), 12).contains("file system is mounted"));
         }
     }
-    // A dump is not a data directory; of a copy of a cluster the one database is to be had.
+    // A dump is not a data directory; a physical backup can be restored to one database.
     shop.create(&["--name", "dump"]).success();
     let text = restore(&shop, "dump", &[]).1.fails(12).stderr_text();
     assert!(text.contains("into a database, not into a data directory"), "{text}");
@@ -510,7 +510,7 @@ fn places_that_cannot_be_data_directories_are_refused() {
     assert_eq!(shop.rows(&shop.new_name()), "1000");
     shop.pggit(&["backup", "restore", "whole"]).fails(129);
     shop.pggit(&["backup", "restore", "whole", "--into", "x", "--to", "y"]).fails(129);
-    // A commit stands for the best copy of its cluster.
+    // A commit selects the best physical backup of the cluster.
     let steps = restore(&shop, &shop.commits[1], &["--dry-run", "--json"]).1.success().json();
     assert!(steps["steps"][0]["what"].as_str().unwrap().starts_with("unpack base.directory"), "{steps}");
 }
@@ -531,7 +531,7 @@ fn the_size_decides_which_tool_it_is() {
 #[test]
 fn an_ordinary_user_copies_and_restores() {
     if !rustix::process::geteuid().is_root() {
-        // Then all the other tests were it.
+        // All other tests run as an ordinary user then.
         return;
     }
     let shop = shop(&Options::default());
@@ -539,10 +539,11 @@ fn an_ordinary_user_copies_and_restores() {
     for entry in walkdir::WalkDir::new(shop.sandbox.path()) {
         std::os::unix::fs::lchown(entry.unwrap().path(), Some(meta.uid()), Some(meta.gid())).unwrap();
     }
-    // The program has to be where that user may go.
+    // The other user needs access to the program.
     let dir = fresh_dir();
     let program = dir.join("git-pggit");
-    // Another thread may fork while this process has the file open for writing, and then nobody can run it.
+    // Another thread may fork while this process has the file open for writing, and then the file cannot be
+    // executed (ETXTBSY).
     let copied = std::process::Command::new("cp")
         .args([env!("CARGO_BIN_EXE_git-pggit").as_ref(), program.as_os_str()])
         .status();

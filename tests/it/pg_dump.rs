@@ -1,5 +1,4 @@
-//! Dumps and restores with the real programs and a real server, and what
-//! happens when the programs misbehave.
+//! Dumps and restores with the real programs and a real server, and failures of the programs.
 #![expect(clippy::unwrap_used, reason = "functions of tests")]
 
 use std::fs;
@@ -27,7 +26,7 @@ fn tools() -> PgTools {
     Programs::new(None).for_server(SERVER)
 }
 
-/// A database of its own in the shared cluster.
+/// A separate database in the shared cluster.
 struct Db {
     cluster: Arc<Cluster>,
     name: String,
@@ -50,7 +49,7 @@ impl Db {
         self.cluster.psql(&self.name, sql)
     }
 
-    /// Odd names, all kinds of things, 1 000 rows.
+    /// Makes a database with odd names, all kinds of objects, and 1,000 rows.
     fn filled() -> Db {
         let db = Db::new(" it's \"odd\"");
         let odd = ident(ODD);
@@ -107,7 +106,7 @@ fn every_stream_restores_to_the_same_data() {
         let error = restore(&target, format, &dumped[..]).unwrap_err();
         let refused = matches!(&error, Error::Failed { .. } | Error::Statement { .. });
         assert!(refused && error.kind() == Kind::Other && !error.retry(), "{error}");
-        assert!(error.to_string().contains("already exists"), "the program's own words: {error}");
+        assert!(error.to_string().contains("already exists"), "the message of the program: {error}");
     }
 }
 
@@ -290,7 +289,7 @@ fn a_refused_restore_reports_the_program_s_words_and_not_a_broken_pipe() {
     }
 }
 
-/// A directory with a pg_dump that answers `--version` and then does as told.
+/// Makes a directory with a pg_dump that answers `--version` and otherwise runs `script`.
 fn fake(script: &str) -> (tempfile::TempDir, PgTools) {
     let dir = tempfile::tempdir().unwrap();
     for program in ["pg_dump", "pg_dumpall", "pg_restore"] {

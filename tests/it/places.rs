@@ -141,7 +141,7 @@ fn a_place_of_the_command_line_is_remembered() {
         assert_eq!(remembered, StoreUrl::from_directory(&plain).unwrap().to_string());
     }
     said(&shop, 0, &["backup", "restore", "latest", "--into", &shop.new_name()]);
-    // A configured place is not remembered again.
+    // A configured place is not added again.
     shop.create(&[]).success();
     assert_eq!(shop.sandbox.git(["config", "--get-all", "pggit.place"]).lines().count(), 1);
     // The committed configuration of a clone cannot name a place.
@@ -166,7 +166,7 @@ fn a_store_or_repository_that_was_moved_is_found() {
     said(&shop, 12, &["store", "remove", &id, "--force"]);
     shop.create(&["--name", "two"]).success();
     shop.sandbox.git(["config", "--unset", "pggit.store"]);
-    // The whole repository is moved with everything in it.
+    // The whole repository is moved with its store.
     fs::rename(&moved, store_of(&shop)).unwrap();
     let elsewhere = shop.sandbox.path().join("elsewhere");
     fs::rename(shop.sandbox.repo(), &elsewhere).unwrap();
@@ -194,7 +194,7 @@ fn a_place_of_the_command_line_is_read_before_the_recorded_one() {
     packs.iter().for_each(|pack| fs::write(pack, "damaged").unwrap());
     said(&shop, 16, &["backup", "cat-artifact", "one"]);
     said(&shop, 0, &["backup", "cat-artifact", "one", "--from", text(&copy)]);
-    // A damaged copy is not passed over either.
+    // A damaged copy is an error, even if another copy exists.
     fs::rename(store_of(&shop), shop.sandbox.path().join("damaged")).unwrap();
     fs::rename(&copy, store_of(&shop)).unwrap();
     said(&shop, 0, &["backup", "cat-artifact", "one"]);
@@ -232,7 +232,7 @@ fn no_store_is_made_in_the_place_of_one_that_is_not_there() {
     assert_eq!(states(&shop, 15), ["bytes_missing", "no_backup"]);
     let told = said(&shop, 10, &["backup", "find"]);
     assert!(told.contains("there is no store here"), "{told}");
-    // The store comes back.
+    // The store is available again.
     fs::rename(&away, store_of(&shop)).unwrap();
     assert_eq!(states(&shop, 0), ["ok", "no_backup"]);
     // The store is lost, and a new one is made explicitly.
@@ -269,7 +269,7 @@ fn a_clone_makes_a_store_of_its_own() {
     pggit(&["sync"]).success();
     pggit(&["database", "add", "shop", "--url", &shop.cluster.url(&shop.database)]).success();
     assert!(pggit(&["backup", "list"]).success().stdout_text().contains("one"));
-    // The record alone does not allow reading the bytes of the other clone.
+    // The record alone does not permit reading the bytes of the other clone.
     pggit(&["backup", "cat-artifact", "one"]).fails(12);
     pggit(&["backup", "cat-artifact", "one", "--from", text(&store_of(&shop))]).success();
     let covered = pggit(&["backup", "coverage"]).success();
@@ -299,7 +299,7 @@ fn another_store_in_the_place_of_the_recorded_one_is_refused() {
     // If it is in none of them, the replaced store is named.
     let told = said(&shop, 12, &["backup", "cat-artifact", "one", "--from", text(&store_of(&shop))]);
     assert!(told.contains(&format!("this is store {id}")), "{told}");
-    // The user can accept the other store explicitly.
+    // The user can accept the other store with a setting.
     shop.sandbox.git(["config", "--add", "pggit.place", &format!("{other} {id}")]);
     shop.create(&[]).success();
 }
@@ -334,7 +334,7 @@ fn a_store_that_was_encrypted_and_says_that_it_is_not_is_refused() {
     shop.sandbox.git(["config", "--unset-all", "pggit.place"]);
     let told = said(&shop, 12, &["backup", "create"]);
     assert!(told.contains("this is store") && told.contains("git config --add pggit.place"), "{told}");
-    // It cannot claim to be the same store.
+    // The other store cannot be given the id of the first one.
     for (file, content) in [(&config, &fresh), (&keys, &text)] {
         fs::write(file, content.replace(&id(&fresh), &id(&content_before))).unwrap();
     }

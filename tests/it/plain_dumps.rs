@@ -1,5 +1,5 @@
-//! Plain dumps, run over a connection of this program: in every encoding, with large objects, in one
-//! transaction, and only SQL.
+//! Plain dumps, restored over a connection of this program: in every encoding, with large objects, in one
+//! transaction, and SQL only.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,4 +1,4 @@
-//! Programs: their streams, their ends, and what happens to them on signals.
+//! Programs: their streams, their exit, and their behaviour on signals.
 #![expect(clippy::unwrap_used, reason = "functions of tests")]
 
 use std::fs;
@@ -19,7 +19,7 @@ fn text(cmd: Cmd) -> String {
     String::from_utf8(cmd.run().unwrap().stdout).unwrap()
 }
 
-/// Blocks until the process `pid` is gone, reaped or not.
+/// Waits until the process `pid` has exited, reaped or not.
 fn wait_until_gone(pid: &str) {
     let start = Instant::now();
     let state = || fs::read_to_string(format!("/proc/{pid}/stat")).ok();
@@ -170,8 +170,8 @@ fn a_daemon_left_behind_does_not_hold_us() {
     Cmd::new("kill").arg(pid.trim()).run().unwrap();
 }
 
-/// Runs one of the ignored tests below in a process of its own, which may be
-/// shot at, and gives its stdout.
+/// Runs one of the ignored tests below in a process that may be killed. Returns the process with its
+/// stdout.
 fn role(name: &str, env: &[(&str, &str)]) -> std::process::Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args([&format!("process::{name}"), "--exact", "--ignored", "--nocapture", "--test-threads=1"]);
@@ -322,7 +322,7 @@ fn the_directory_of_a_killed_process_is_removed_by_the_next_one() {
     first.wait().unwrap();
     assert_eq!(sweep(), std::slice::from_ref(&dir));
     assert!(!dir.exists());
-    // Another process uses the same names, and is ended in turn.
+    // Another process uses the same names, and is killed in turn.
     let mut second = start();
     assert!(sweep().is_empty() && claim().is_none());
     second.kill().unwrap();
@@ -349,7 +349,7 @@ fn directory_role() {
 fn a_program_of_another_user_has_that_user_s_ids_home_and_no_further_groups() {
     use pggit::process::OsUser;
     assert_eq!(OsUser::named("no such user".as_ref()), None);
-    let us = OsUser::with_id(rustix::process::geteuid().as_raw()).expect("who runs this is known");
+    let us = OsUser::with_id(rustix::process::geteuid().as_raw()).expect("the current user is known");
     let id = |user: &OsUser| {
         let cmd = Cmd::new("/bin/sh").args(["-c", "id -u; id -G; echo $HOME $USER $LOGNAME; pwd"]);
         String::from_utf8(cmd.as_user(user).run().unwrap().stdout).unwrap()

@@ -1,4 +1,4 @@
-//! Bringing a backup back into a new database.
+//! Restoring a backup into a new database.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,7 +19,7 @@ fn plan(name: &str) -> Plan {
     Plan::new(name, "the-backup", Some(COMMIT), Template::default())
 }
 
-/// The databases whose name contains `part`.
+/// Returns the databases whose name contains `part`.
 fn databases(cluster: &Cluster, part: &str) -> Vec<String> {
     let sql = format!("select datname from pg_database where strpos(datname, $x${part}$x$) > 0 order by 1");
     cluster.psql("postgres", &sql).lines().map(str::to_owned).collect()
@@ -34,7 +34,7 @@ fn run(cluster: &Cluster, plan: &Plan) -> Result<Option<String>, Error> {
     into_new_database(&admin(cluster), plan, |_, info| fill(info), &|_| {})
 }
 
-/// A name that no other test uses, ugly enough.
+/// Returns an odd name that no other test uses.
 fn name(what: &str) -> String {
     format!("-it's \"{what}\" ü{}", std::process::id())
 }
@@ -77,7 +77,7 @@ fn a_failed_load_leaves_nothing_and_its_error_comes_back() {
     let name = name("failed");
     let mut held = None;
     let load = |_: &DatabaseStep, info: &ConnInfo| {
-        // Even with a session that does not go away.
+        // A session that stays connected does not prevent the removal.
         held = Client::connect(info, "test").ok();
         Err(Own("mine"))
     };
@@ -114,7 +114,7 @@ fn leftovers_of_a_dead_try_go_and_the_living_stay() {
     let client = Client::connect(&admin(&cluster), "test").expect("connects");
     let temporary = plan.temporary();
 
-    // Died after its comment, with data.
+    // Crashed after its comment was set: the database has data.
     client.create_database(temporary, &Template::default()).expect("created");
     client.set_comment(temporary, Some("git-pggit: being restored from backup x")).expect("commented");
     fill(&admin(&cluster).with_dbname(temporary)).expect("filled");
@@ -122,12 +122,12 @@ fn leftovers_of_a_dead_try_go_and_the_living_stay() {
     assert_eq!(databases(&cluster, &name), std::slice::from_ref(&name));
     client.drop_database(&name, true).expect("dropped");
 
-    // Died before its comment: empty.
+    // Crashed before its comment was set: the database is empty.
     client.create_database(temporary, &Template::default()).expect("created");
     run(&cluster, &plan).expect("the empty leftover is dropped");
     client.drop_database(&name, true).expect("dropped");
 
-    // Somebody else's.
+    // A database of another user.
     client.create_database(temporary, &Template::default()).expect("created");
     fill(&admin(&cluster).with_dbname(temporary)).expect("filled");
     for comment in [None, Some("mine")] {

@@ -1,7 +1,6 @@
-//! Every command of docs/recovery.md, in the order of the page, on one stage: a
-//! live cluster that archives its log, a history of migrations, a store. What the
-//! page calls by names that this machine does not have is replaced by what there
-//! is; a command that nobody has a rule for fails the test.
+//! Runs every command of docs/recovery.md, in the order of the page, in one environment: a live cluster
+//! that archives its WAL, a history of migrations, a store. Names on the page that do not exist on this
+//! machine are replaced. A command without a rule fails the test.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -10,23 +9,23 @@ use std::path::{Path, PathBuf};
 use crate::cluster::{self, Cluster, Options};
 use crate::sandbox::{Output, Sandbox};
 
-/// What comes of a command.
+/// The expected result of a command.
 enum Rule {
-    /// It succeeds, and then this query says that.
+    /// The command succeeds, and then this query has this result.
     Gives(&'static str, &'static str, &'static str),
-    /// It succeeds.
+    /// The command succeeds.
     Runs,
-    /// It ends with this status.
+    /// The command fails with this exit status.
     Fails(i32),
-    /// It stands in a file: the server was started with it.
+    /// The line belongs to a configuration file, with which the server was started.
     Configured,
-    /// The stage changes before the next command.
+    /// This function runs before the next command.
     Then(fn(&Stage)),
 }
 
 use Rule::{Configured, Fails, Gives, Runs, Then};
 
-/// The commands of the page, in its order.
+/// The commands of the page, in order.
 const RULES: &[(&str, &[Rule])] = &[
     ("git pggit backup find v1.9", &[Runs]),
     (
@@ -54,7 +53,7 @@ const RULES: &[(&str, &[Rule])] = &[
     ),
     (
         "git pggit backup guard --check 'select count(*) > 0 from orders' -- psql -v ON_ERROR_STOP=1 -f migrations/0042.sql",
-        // The migration deletes everything.
+        // The migration deletes all orders.
         &[Fails(1), Then(Stage::nothing_is_lost)],
     ),
     ("git pggit with HEAD~5 -- psql -c 'select count(*) from orders'", &[Runs]),
@@ -77,12 +76,12 @@ const RULES: &[(&str, &[Rule])] = &[
 struct Stage {
     sandbox: Sandbox,
     cluster: Cluster,
-    /// Where the copy goes; the socket of its server is here too.
+    /// Data directory of the restored cluster; the socket of its server is in the parent directory.
     copy: PathBuf,
     store: PathBuf,
 }
 
-/// The lines of all indented and fenced blocks.
+/// Returns the lines of all indented and fenced blocks.
 fn commands(page: &str) -> Vec<String> {
     let (mut commands, mut fenced) = (Vec::new(), false);
     for line in page.lines() {
@@ -136,7 +135,8 @@ impl Stage {
         stage
     }
 
-    /// A server does not run as root, and the copy listens beside its data.
+    /// Runs servers as a user other than root, with the socket next to the data directory of the restored
+    /// cluster.
     fn wrap_pg_ctl(&self, bin: &Path) {
         let socket = self.copy.parent().unwrap().display().to_string();
         let user = cluster::owner().map_or(String::new(), |(uid, gid)| {
@@ -161,7 +161,7 @@ impl Stage {
         self.cluster.psql("postgres", "select pg_reload_conf()");
     }
 
-    /// A backup five commits before HEAD, and `v1.9` between the two.
+    /// Makes a backup five commits before HEAD, and `v1.9` between the two.
     fn tell_the_history(&self) {
         self.cluster.psql("postgres", "create database shop");
         self.migrate("0001_orders.sql", "create table orders (id int primary key, note text);");
@@ -191,7 +191,7 @@ impl Stage {
         self.sandbox.output(self.sandbox.command("sh").arg("-c").arg(command))
     }
 
-    /// The command with what this machine has.
+    /// Returns the command with the paths and names of this machine.
     fn here(&self, command: &str) -> String {
         let now = fs::read_to_string(self.sandbox.path().join("moment")).unwrap_or_default();
         let user = match cluster::owner() {
@@ -222,7 +222,7 @@ impl Stage {
         }
     }
 
-    /// The live database is at the newest commit again.
+    /// Brings the live database to the newest commit again.
     fn at_the_newest_commit(&self) {
         for number in [6, 7] {
             self.cluster.psql("shop", &format!("create table t{number} (id int primary key);"));
@@ -255,7 +255,7 @@ impl Stage {
         assert_eq!(self.clones(), 0);
     }
 
-    /// Orders are deleted just after the moment that is gone back to.
+    /// Deletes orders just after the recovery target.
     fn a_mistake(&self) {
         let moment =
             "select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')";

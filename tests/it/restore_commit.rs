@@ -1,5 +1,5 @@
-//! `git pggit backup find`, and `backup restore` to a commit: the best backup,
-//! the migrations after it, the proof.
+//! `git pggit backup find`, and `backup restore` to a commit: the best backup, the migrations after it, the
+//! schema comparison.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::cluster::Cluster;
 use crate::sandbox::{Output, Sandbox};
 
-/// A repository of migrations, and the database that they describe.
+/// A repository of migrations, and a database with their schema.
 pub(crate) struct History {
     pub(crate) sandbox: Sandbox,
     pub(crate) cluster: Arc<Cluster>,
@@ -62,7 +62,7 @@ impl History {
         self.pggit(&[&["backup", "restore", what, "--into", &self.copy()], more].concat())
     }
 
-    /// The databases that a restore has made or left.
+    /// Returns the databases that a restore has made or left over.
     pub(crate) fn copies(&self) -> String {
         let sql = format!("select datname from pg_database where datname like '{}%' order by 1", self.copy());
         self.cluster.psql("postgres", &sql)
@@ -101,7 +101,7 @@ fn the_best_backup_is_exact_or_has_the_fewest_migrations_behind_it() {
     let shown = history.pggit(&["backup", "find"]).success().stdout_text();
     assert!(shown.lines().nth(1).unwrap().contains("near"), "{shown}");
 
-    // A backup that is newer is never used, and one whose bytes are gone neither.
+    // A newer backup is never used, and neither is one without its bytes.
     let root = history.sandbox.git(["rev-list", "--max-parents=0", "HEAD"]);
     history.sandbox.git(["checkout", "-q", "-b", "other", &root]);
     history.sandbox.git(["reset", "-q", "--hard", &root]);
@@ -154,7 +154,7 @@ fn a_restore_to_a_commit_runs_what_is_missing_and_proves_the_schema() {
         "2"
     );
 
-    // Left where the backup was, or taken on from a backup that is named.
+    // Restored without migrations, or migrated from a backup that is named.
     history.cluster.psql("postgres", &format!("drop database \"{copy}\""));
     history.restore("HEAD", &["--no-migrate"]).success();
     assert_eq!(history.cluster.psql(&copy, "select to_regclass('items') is null"), "t");
@@ -182,8 +182,8 @@ fn a_schema_that_is_another_one_is_refused_unless_it_is_allowed() {
     assert_eq!(history.copies(), history.copy());
 }
 
-/// A migration of a table that no migration creates runs after the backup, and not in an
-/// empty database. A difference that is not known cannot be allowed.
+/// A migration of a table that no migration creates runs after the backup, but not in an empty database. An
+/// unknown difference cannot be allowed.
 #[test]
 fn a_schema_that_cannot_be_compared_is_refused_also_where_differences_are_allowed() {
     let history = History::new();

@@ -1,4 +1,4 @@
-//! Restores that would be wrong: to a commit with migrations that the program does not run, of a
+//! Restores that would be wrong: to a commit with migrations that the program does not support, of a
 //! database that was not named, or of a backup that is not the newest.
 
 use std::fs;
@@ -22,7 +22,7 @@ impl History {
         self.sandbox.git(["rev-parse", "HEAD"])
     }
 
-    /// Checks that every command that restores refuses HEAD with `words`.
+    /// Asserts that every command that restores refuses HEAD with `words`.
     #[track_caller]
     fn assert_refused(&self, words: &[&str]) {
         let psql = bin_dir().join("psql").display().to_string();
@@ -326,7 +326,7 @@ fn the_latest_backup_is_the_latest_completed_one() {
     assert!(said.contains("restored backup good"), "{said}");
 }
 
-/// A unit test beside the table checks all options in all modes.
+/// The unit test of the table covers all options in all modes.
 #[test]
 fn an_option_that_means_nothing_is_a_wrong_command_line() {
     let history = History::new();

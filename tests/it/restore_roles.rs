@@ -6,7 +6,7 @@ use crate::restore_commit::History;
 const ROLES: &str = "select string_agg(rolname || rolcanlogin, ',' order by rolname) from pg_roles \
                      where rolname !~ '^(pg_|postgres)'";
 
-/// A history on a server of its own, with roles, and a backup of it.
+/// Makes a history on a server of its own, with roles, and a backup of it.
 fn with_roles() -> History {
     let history = History::on(Cluster::start().into());
     history.sql(
@@ -27,7 +27,7 @@ fn what_is_missing_is_made_and_what_is_there_stays() {
     let mine = other.psql("postgres", &format!("{password}'readers'"));
     let url = other.url("postgres");
     let restore = |args: &[&str]| history.restore("first", &[&["--maintenance-db", &url], args].concat());
-    // Without the roles it cannot be.
+    // Without the roles the restore fails.
     let said = restore(&[]).fails(13).stderr_text();
     assert!(said.contains("role \"app\" does not exist"), "{said}");
     let steps = restore(&["--globals", "--dry-run"]).success().stdout_text();
@@ -47,14 +47,14 @@ fn what_is_missing_is_made_and_what_is_there_stays() {
     assert_eq!(other.psql("postgres", facts), "7|{work_mem=7MB}|it's; mine|t");
     let owner = "select tableowner from pg_tables where tablename = 'orders'";
     assert_eq!(other.psql(&history.copy(), owner), "app");
-    // A second time there is nothing to make.
+    // The second restore creates no roles.
     other.psql("postgres", &format!("drop database \"{}\"", history.copy()));
     let said = restore(&["--globals"]).success().stderr_text();
     assert!(said.contains("created roles: none"), "{said}");
 }
 
 #[test]
-fn who_was_there_becomes_no_member_and_a_failure_leaves_no_role() {
+fn an_existing_role_becomes_no_member_and_a_failure_leaves_no_role() {
     let (history, other) = (with_roles(), Cluster::start());
     other.psql("postgres", "create role \"o'dd\"");
     let url = other.url("postgres");
@@ -65,13 +65,13 @@ fn who_was_there_becomes_no_member_and_a_failure_leaves_no_role() {
     assert!(said.contains("\"o'dd\" is no member of \"app\""), "{said}");
     let is_member = "select pg_has_role('o''dd', 'app', 'member')";
     assert_eq!(other.psql("postgres", is_member), "f");
-    // Somebody who may not make roles makes none.
+    // A user without the privilege to create roles creates none.
     let third = Cluster::start();
     third.psql("postgres", "create role small login createdb");
     let small = third.url("postgres").replace("user=postgres", "user=small");
     history.restore("first", &["--maintenance-db", &small, "--globals"]).fails(14);
     assert_eq!(third.psql("postgres", ROLES), "smalltrue");
-    // Where roles were left out of the backup, there are none to be made.
+    // A backup without roles cannot restore any.
     history.sandbox.git(["config", "pggit.shop.globals", "false"]);
     history.backup("second");
     let url = third.url("postgres");

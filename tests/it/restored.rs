@@ -1,4 +1,4 @@
-//! Restores stand in the ledger.
+//! Restores are recorded in the ledger.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -13,7 +13,7 @@ fn who_restored_what_where_to_is_recorded_and_shown() {
     let _ = history.restore("HEAD", &["--dry-run"]).success();
     let _ = history.pggit(&["with", "HEAD", "--", "true"]).success();
     let show = |history: &History| history.pggit(&["backup", "show", "first", "--json"]).success().json();
-    assert_eq!(show(&history)["restores"], serde_json::Value::Null, "only what stays is recorded");
+    assert_eq!(show(&history)["restores"], serde_json::Value::Null, "temporary restores are not recorded");
 
     history.restore("HEAD", &[]).success();
     let shown = show(&history);
@@ -45,7 +45,7 @@ fn who_restored_what_where_to_is_recorded_and_shown() {
     ]);
     assert!(note.starts_with("backup: restored first ("), "{note}");
 
-    // A difference is kept with it.
+    // A schema difference is recorded too.
     history.cluster.psql("postgres", &format!("drop database {}", history.copy()));
     history.commit("0003_more.sql", "create table more (id int); create table \"of owner\" (id int);");
     history.sandbox.git(["commit", "-q", "--allow-empty", "-m", "later"]);
@@ -56,7 +56,7 @@ fn who_restored_what_where_to_is_recorded_and_shown() {
     assert_eq!(details["schema"], "differs");
     assert!(details["schema_difference"].as_str().unwrap().contains("CREATE TABLE"), "{details}");
 
-    // Everything that reads the ledger knows it.
+    // All commands that read the ledger support the event.
     let _ = history.pggit(&["fsck"]).success();
     let export = history.sandbox.output(history.sandbox.pggit_command().args(["ledger", "export"])).success();
     assert!(export.stdout_text().contains("\"kind\":\"restored\""));
@@ -70,7 +70,7 @@ fn who_restored_what_where_to_is_recorded_and_shown() {
 fn a_restore_that_cannot_be_recorded_is_a_restore_all_the_same() {
     let history = History::new();
     history.backup("first");
-    // Nobody may write refs any more.
+    // The hook forbids all changes of refs.
     let hook = history.sandbox.repo().join(".git/hooks/reference-transaction");
     std::fs::write(&hook, "#!/bin/sh\nexit 1\n").unwrap();
     std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();

@@ -1,6 +1,5 @@
-//! A place of its own for each test: a home, an environment and a repository
-//! that nothing on this machine leaks into, and outputs that can be compared
-//! whole.
+//! An isolated environment for each test: a home, environment variables and a repository that are
+//! independent of this machine, and outputs that can be compared as a whole.
 
 #[path = "json_schema.rs"]
 mod json_schema;
@@ -17,7 +16,7 @@ pub struct Sandbox {
     environment: BTreeMap<OsString, OsString>,
 }
 
-/// What a finished command has left behind.
+/// The result of a finished command.
 #[derive(Debug)]
 pub struct Output {
     pub status: i32,
@@ -27,7 +26,7 @@ pub struct Output {
 }
 
 impl Sandbox {
-    /// A sandbox with an empty repository.
+    /// Makes a sandbox with an empty repository.
     pub fn new() -> Self {
         let sandbox = Self::without_repository();
         fs::create_dir(sandbox.repo()).expect("fresh directory");
@@ -35,7 +34,7 @@ impl Sandbox {
         sandbox
     }
 
-    /// A sandbox in which there is no repository.
+    /// Makes a sandbox without a repository.
     pub fn without_repository() -> Self {
         let dir = tempfile::Builder::new().prefix("pggit-").tempdir().expect("temporary directory");
         let mut sandbox = Self { dir, environment: BTreeMap::new() };
@@ -45,39 +44,39 @@ impl Sandbox {
         sandbox.set("PATH", std::env::var_os("PATH").expect("tests have a PATH"));
         sandbox.set("GIT_CONFIG_NOSYSTEM", "1");
         sandbox.set("GIT_CEILING_DIRECTORIES", ceiling);
-        // git says something else where /tmp is mounted.
+        // git prints another message if /tmp is a mount point.
         sandbox.set("GIT_DISCOVERY_ACROSS_FILESYSTEM", "1");
         sandbox.set("TZ", "UTC");
         sandbox.set("LC_ALL", "C.UTF-8");
         let identity = "[user]\n\tname = Ada\n\temail = ada@example.com\n[commit]\n\tgpgsign = false\n";
-        // Of another version than the system's, the programs have to be named.
+        // Programs of another version than that of the system have to be configured.
         let programs = std::env::var("PGGIT_TEST_PGBIN").map(|dir| format!("[pggit]\n\tpgBinDir = {dir}\n"));
         let config = format!("{identity}{}", programs.unwrap_or_default());
         fs::write(sandbox.home().join(".gitconfig"), config).expect("home is writable");
         sandbox
     }
 
-    /// The directory of everything.
+    /// Returns the directory of the sandbox.
     pub fn path(&self) -> &Path {
         self.dir.path()
     }
 
-    /// The user's home.
+    /// Returns the home of the user.
     pub fn home(&self) -> PathBuf {
         self.path().join("home")
     }
 
-    /// The repository.
+    /// Returns the directory of the repository.
     pub fn repo(&self) -> PathBuf {
         self.path().join("repo")
     }
 
-    /// Sets an environment variable for all programs that are run from now on.
+    /// Sets an environment variable for all later programs.
     pub fn set(&mut self, name: impl Into<OsString>, value: impl Into<OsString>) {
         self.environment.insert(name.into(), value.into());
     }
 
-    /// A program in this sandbox, to be started by the caller.
+    /// Returns a command in this sandbox, for the caller to run.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         let dir = if self.repo().exists() { self.repo() } else { self.path().to_owned() };
@@ -85,8 +84,7 @@ impl Sandbox {
         command
     }
 
-    /// Runs git in the repository; it must succeed. Returns its output without
-    /// the last newline.
+    /// Runs git in the repository, which must succeed. Returns its output without the last newline.
     pub fn git<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, args: I) -> String {
         let output = self.output(self.command("git").args(args));
         assert_eq!(output.status, 0, "git failed: {}", output.snapshot());
@@ -109,12 +107,12 @@ impl Sandbox {
         self.output(self.pggit_command().args(args))
     }
 
-    /// `git-pggit` in the repository, to be started by the caller.
+    /// Returns a command of `git-pggit` in the repository, for the caller to run.
     pub fn pggit_command(&self) -> Command {
         self.command(env!("CARGO_BIN_EXE_git-pggit"))
     }
 
-    /// Runs `command` to its end.
+    /// Runs `command` until it exits.
     #[must_use = "an output that nobody looks at proves nothing"]
     pub fn output(&self, command: &mut Command) -> Output {
         let output = command.output().unwrap_or_else(|e| panic!("{command:?} does not start: {e}"));
@@ -122,7 +120,7 @@ impl Sandbox {
             let violations = json_schema::violations(command.get_args(), &output.stdout, &output.stderr);
             assert!(
                 violations.is_empty(),
-                "the output of {command:?} is not as docs/json.md says:\n{}",
+                "the output of {command:?} differs from docs/json.md:\n{}",
                 violations.join("\n")
             );
         }
@@ -136,22 +134,22 @@ impl Sandbox {
 }
 
 impl Output {
-    /// Standard output as text.
+    /// Returns standard output as text.
     pub fn stdout_text(&self) -> String {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
 
-    /// Standard error as text.
+    /// Returns standard error as text.
     pub fn stderr_text(&self) -> String {
         String::from_utf8_lossy(&self.stderr).into_owned()
     }
 
-    /// Standard output as JSON.
+    /// Returns standard output as JSON.
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.stdout).unwrap_or_else(|e| panic!("no JSON ({e}): {}", self.snapshot()))
     }
 
-    /// The last line of standard error as JSON.
+    /// Returns the last line of standard error as JSON.
     pub fn json_error(&self) -> serde_json::Value {
         let text = self.stderr_text();
         let line = text.lines().last().unwrap_or_else(|| panic!("nothing on stderr: {}", self.snapshot()));
@@ -165,15 +163,15 @@ impl Output {
         self
     }
 
-    /// Fails unless the command ended with `status`.
+    /// Fails unless the exit status of the command is `status`.
     #[track_caller]
     pub fn fails(self, status: i32) -> Self {
         assert_eq!(self.status, status, "{}", self.snapshot());
         self
     }
 
-    /// Everything in one text, with what differs from run to run replaced:
-    /// `[SANDBOX]`, `[ID1]`, `[COMMIT1]`, `[TIME]`, `[AGO]`.
+    /// Returns all output as one text. Values that change between runs are replaced by `[SANDBOX]`,
+    /// `[ID1]`, `[COMMIT1]`, `[TIME]`, `[AGO]`.
     pub fn snapshot(&self) -> String {
         let mut text = self.stdout_text();
         if !self.stderr.is_empty() {
@@ -185,7 +183,7 @@ impl Output {
     }
 }
 
-/// Replaces what differs from run to run, keeping apart what is different.
+/// Replaces values that change between runs. Different values get different numbers.
 pub fn stable(text: &str) -> String {
     let (mut stable, mut ids, mut commits) = (String::new(), vec![], vec![]);
     let mut rest = text;
@@ -231,16 +229,16 @@ fn is_uuid(word: &str) -> bool {
     word.len() == 36 && word.split('-').map(str::len).eq([8, 4, 4, 4, 12]) && word.split('-').all(is_hex)
 }
 
-/// A whole object id, or one that is shortened to at least 7 digits and cannot
-/// be taken for a number or a word. Once in a hundred times ten digits are all
-/// decimal: tests that cannot bear it compare with the commit itself.
+/// Returns true for a whole object id, or one that is shortened to at least 7 digits and is not a number or
+/// a word. In one of a hundred cases ten digits of an id are all decimal: tests for which this matters
+/// compare with the commit itself.
 fn is_commit(word: &str) -> bool {
     let mixed =
         word.contains(|c: char| c.is_ascii_digit()) && word.contains(|c: char| c.is_ascii_lowercase());
     is_hex(word) && (matches!(word.len(), 40 | 64) || ((7..40).contains(&word.len()) && mixed))
 }
 
-/// The length of a time such as `2026-11-21T03:40:06.123456Z` at the start.
+/// Returns the length of a time such as `2026-11-21T03:40:06.123456Z` at the start.
 fn time_len(text: &str) -> Option<usize> {
     let date = text.get(..10)?;
     let shape = |text: &str, shape: &str| {
@@ -264,7 +262,7 @@ fn time_len(text: &str) -> Option<usize> {
     Some(19 + fraction + zone)
 }
 
-/// The length of words such as `3 seconds ago` at the start.
+/// Returns the length of words such as `3 seconds ago` at the start.
 fn ago_len(text: &str) -> Option<usize> {
     let line = text.lines().next()?;
     let mut words = line.split(' ');

@@ -1,12 +1,11 @@
-//! `git pggit schedule`: what is planned, what is due, and what other schedulers
-//! are told.
+//! `git pggit schedule`: scheduled runs, due runs, and the output for other schedulers.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use crate::sandbox::Sandbox;
 
-/// A repository with one commit and the databases `shop` and `stats`.
+/// Makes a repository with one commit and the databases `shop` and `stats`.
 fn shop() -> Sandbox {
     let sandbox = Sandbox::new();
     let _ = sandbox.commit("0001.sql", "create table a ();", "one");
@@ -109,8 +108,7 @@ fn a_broken_schedule_of_one_database_does_not_hide_the_others() {
     assert!(stderr.contains("there is no tool 'pg_dmp'"), "{stderr}");
 }
 
-/// Units for a repository, a program and a database with names that nobody
-/// would choose.
+/// Units for a repository, a program and a database with hostile names.
 #[test]
 fn systemd_finds_nothing_wrong_with_the_units() {
     let mut sandbox = shop();
@@ -126,7 +124,7 @@ fn systemd_finds_nothing_wrong_with_the_units() {
     git(&["config", &format!("pggit.{name}.schedule"), "0 4 13 * fri type=full tool=pg_dump"]);
     git(&["config", "--add", &format!("pggit.{name}.schedule"), "quarterly"]);
     git(&["config", "pggit.timezone", "America/Argentina/Buenos_Aires"]);
-    // What it is told is printed by a program with a name of its own.
+    // A program with a hostile name prints its arguments.
     let program = hostile.join("bin").join("a 'program' %n $x");
     fs::write(&program, "#!/bin/sh\nfor word; do printf '<%s>' \"$word\"; done\n").unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
@@ -151,7 +149,7 @@ fn systemd_finds_nothing_wrong_with_the_units() {
     assert!(fs::read_to_string(&files[3]).unwrap().contains("OnCalendar=*-1,4,7,10-1 5:0:00"));
 }
 
-/// The unit in the documents, for a program that is there.
+/// The unit in the documentation, with an existing program.
 #[test]
 fn systemd_finds_nothing_wrong_with_the_worker() {
     let mut sandbox = shop();
@@ -160,7 +158,7 @@ fn systemd_finds_nothing_wrong_with_the_worker() {
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_git-pggit"), &program).unwrap();
     let text = written.replace("/usr/local/bin/git-pggit", program.to_str().unwrap());
     let unit = sandbox.path().join("git-pggit-worker@srv-shop.git.service");
-    // The user is for the reader to make.
+    // The reader of the documentation has to create the user.
     fs::write(&unit, text.replace("User=backup\n", "")).unwrap();
     sandbox.set("SYSTEMD_LOG_LEVEL", "warning");
     let mut verify = sandbox.command("systemd-analyze");
@@ -186,7 +184,7 @@ fn cron_is_given_lines_that_its_shell_reads_right() {
     let [zone, line] = text.lines().collect::<Vec<_>>()[..] else { panic!("{text}") };
     assert_eq!(zone, "CRON_TZ=Europe/Berlin");
     let command = line.strip_prefix("30 2 * * mon-fri ").unwrap();
-    // cron turns `\%` into `%` and gives the line to a shell.
+    // cron turns `\%` into `%` and passes the line to a shell.
     assert!(!command.replace("\\%", "").contains('%'), "{command}");
     let shown = command.replace("\\%", "%").replacen("/usr/bin/printf -C", "/usr/bin/printf '%s\\n' -C", 1);
     let words = sandbox.output(sandbox.command("sh").arg("-c").arg(shown)).success().stdout_text();

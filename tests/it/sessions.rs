@@ -1,4 +1,4 @@
-//! Long sessions, roles with few rights, and databases that cannot be dropped easily.
+//! Long sessions, roles with few privileges, and databases that cannot be dropped easily.
 
 use pggit::domain::{Digest, Setting};
 use pggit::pg::{Client, ConnInfo, Environment, Error as PgError, Table, Template};
@@ -256,7 +256,8 @@ fn a_sum_over_rows_depends_on_nothing_but_the_rows() {
     };
     let [a, b] = ["a", "b"].map(|name| cluster.create_database(name));
     cluster.psql(&a, "create table t (n int, \"M\" money, at timestamptz, i interval, f float8, b bytea)");
-    // Other columns before, another order of columns and rows, and other settings.
+    // The second table has another column before the others, another order of columns and rows, and other
+    // settings.
     cluster.psql(
         &b,
         "create table t (gone text, b bytea, f float8, at timestamptz, n int, \"M\" money, i interval)",
@@ -316,7 +317,7 @@ fn a_sum_over_rows_calls_no_function_of_the_owner_of_the_table() {
     let client = connect(&cluster, &db, "postgres");
     let table = Table { schema: "m".to_owned(), name: "t".to_owned() };
     assert_eq!(client.table_sum(&table).unwrap().rows, 1);
-    // The trap works: a query calls it.
+    // A query of the same row calls the function.
     assert!(client.query("select a from only m.t").is_err());
 }
 

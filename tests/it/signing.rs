@@ -1,5 +1,4 @@
-//! Signed ledger commits, with real keys, and what `git` and `git pggit fsck
-//! --signatures` say about them.
+//! Signed ledger commits, with real keys, and the results of `git` and of `git pggit fsck --signatures`.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,7 +6,7 @@ use std::path::PathBuf;
 use crate::fsck::Shop;
 use crate::sandbox::Sandbox;
 
-/// Makes an ssh key for `mail` and, if it is `trusted`, lists it.
+/// Makes an ssh key for `mail`, and adds it to the allowed signers if it is `trusted`.
 fn key(sandbox: &Sandbox, mail: &str, trusted: bool) -> PathBuf {
     let path = sandbox.home().join(mail);
     let args = ["-q", "-t", "ed25519", "-N", "", "-C", mail, "-f", path.to_str().unwrap()];
@@ -21,7 +20,7 @@ fn key(sandbox: &Sandbox, mail: &str, trusted: bool) -> PathBuf {
     path
 }
 
-/// A sandbox whose user Ada signs with ssh.
+/// Makes a sandbox whose user Ada signs with ssh.
 fn signing() -> Sandbox {
     let sandbox = Sandbox::new();
     let path = key(&sandbox, "ada@example.com", true);
@@ -78,7 +77,7 @@ fn the_own_setting_goes_before_that_of_git() {
         shop.backup(word);
         assert!(signed(&shop, &shop.reference()), "{word}");
     }
-    // What `git -c` says reaches it, too.
+    // Options of `git -c` are respected, too.
     let mut command = shop.sandbox.pggit_command();
     command.env("GIT_CONFIG_PARAMETERS", "'pggit.sign'='false'").args(["backup", "tag", &shop.id, "x"]);
     let _ = shop.sandbox.output(&mut command).success();
@@ -141,15 +140,15 @@ fn an_unsigned_delete_is_named() {
 
 #[test]
 fn a_rewritten_ref_is_named() {
-    // Cut back to a commit that is signed: the notes tell.
+    // The ref is moved back to a signed commit: the notes reveal it.
     let shop = Shop::in_sandbox(signing());
     let parent = shop.sandbox.git(["rev-parse", &format!("{}~1", shop.reference())]);
     shop.sandbox.git(["update-ref", &shop.reference(), &parent]);
     assert_eq!(codes(&shop, 1), ["error note-stale"]);
-    // Taken away altogether.
+    // The ref is deleted.
     shop.sandbox.git(["update-ref", "-d", &shop.reference()]);
     assert_eq!(codes(&shop, 1), ["error note-orphan"]);
-    // What a remote had is missed, too.
+    // A commit that a remote has is reported as missing.
     let shop = Shop::in_sandbox(signing());
     let tip = shop.sandbox.git(["rev-parse", &shop.reference()]);
     let tracking = format!("refs/pggit/remotes/team/origin/backups/{}", shop.commit);
@@ -159,13 +158,13 @@ fn a_rewritten_ref_is_named() {
     let (found, answer) = shop.fsck(&[], 0);
     assert_eq!(found, ["warning note-stale", "notice behind"]);
     assert_eq!(answer["findings"][1]["message"], "`team/origin` has ledger commits that are not here");
-    // Written anew with another content.
+    // The ledger commit is rewritten with other content.
     let shop = Shop::in_sandbox(signing());
     let forged = shop.record().replace("nightly", "forged");
     let tip = shop.sandbox.git(["rev-parse", &shop.reference()]);
     shop.write_on(&[&shop.commit], &tip, &shop.file(), Some(&forged));
     assert!(codes(&shop, 1).contains(&"error unsigned".to_owned()));
-    // A signature that was made for something else.
+    // The signature belongs to other content.
     let shop = Shop::in_sandbox(signing());
     let object = shop.sandbox.git(["cat-file", "commit", &shop.reference()]) + "\n";
     let path = shop.sandbox.path().join("object");
@@ -178,19 +177,19 @@ fn a_rewritten_ref_is_named() {
 #[test]
 fn unknown_keys_and_borrowed_names_are_told() {
     let shop = Shop::in_sandbox(signing());
-    // Bob's key is known, and he says that he is Ada.
+    // Bob's key is known, and the name of the author is Ada's.
     let bob = key(&shop.sandbox, "bob@example.com", true);
     shop.sandbox.git(["config", "user.signingKey", bob.to_str().unwrap()]);
     let _ = shop.sandbox.pggit(["backup", "tag", &shop.id, "x"]).success();
     assert_eq!(codes(&shop, 0), ["warning signer-differs"]);
     let _ = shop.sandbox.pggit(["backup", "hold", &shop.id, "--reason", "audit"]).success();
     assert_eq!(codes(&shop, 1), ["error signer-differs", "warning signer-differs"]);
-    // A key that is not listed.
+    // A key that is not in the allowed signers.
     let eve = key(&shop.sandbox, "eve@example.com", false);
     shop.sandbox.git(["config", "user.signingKey", eve.to_str().unwrap()]);
     let _ = shop.sandbox.pggit(["backup", "tag", &shop.id, "y"]).success();
     assert!(codes(&shop, 1).contains(&"error signer-unknown".to_owned()));
-    // Without a list nobody is known.
+    // Without allowed signers all keys are unknown.
     shop.sandbox.git(["config", "--unset", "gpg.ssh.allowedSignersFile"]);
     let found = codes(&shop, 1);
     assert!(found.contains(&"error no-signers".to_owned()), "{found:?}");
@@ -214,7 +213,7 @@ fn merges_of_a_synchronisation_are_signed() {
     assert!(codes(&shop, 0).is_empty());
 }
 
-/// The hook that docs/trust.md shows does what is said of it.
+/// Tests the hook in docs/trust.md.
 #[test]
 fn a_hub_with_the_hook_of_the_manual_forgets_nothing() {
     let shop = Shop::in_sandbox(signing());
@@ -245,7 +244,7 @@ fn a_hub_with_the_hook_of_the_manual_forgets_nothing() {
     let _ = shop.sandbox.pggit(["backup", "tag", &shop.id, "unsigned"]).success();
     let output = shop.sandbox.pggit(["sync"]).fails(1);
     assert!(output.stderr_text().contains("rejected it"), "{}", output.snapshot());
-    // Branches are not its business.
+    // The hook does not restrict branches.
     shop.sandbox.git(["push", "-q", "origin", "+main~0:refs/heads/other"]);
 }
 
@@ -266,7 +265,7 @@ fn sha256_repositories_are_signed_too() {
 #[test]
 fn openpgp_signs_as_well() {
     let mut sandbox = Sandbox::new();
-    // The socket of the agent needs a short path.
+    // The path of the socket of the agent has to be short.
     let home = tempfile::Builder::new().prefix("g").tempdir_in("/tmp").unwrap();
     fs::set_permissions(home.path(), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
     sandbox.set("GNUPGHOME", home.path());

@@ -1,4 +1,4 @@
-//! What is damaged is named, what is not is not, and a copy gives it back.
+//! Damaged objects are named, intact ones are not, and a copy repairs them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -12,12 +12,12 @@ use crate::backup_cli::crowd::Chance;
 use crate::stores::{TestStore, duplicate, files, read, run};
 use crate::tmpfs::Tmpfs;
 
-/// How many damages are tried; 1,000 with `PGGIT_TEST_LONG`.
+/// Returns the number of damages; 1,000 with `PGGIT_TEST_LONG`.
 fn damages() -> u32 {
     if std::env::var_os("PGGIT_TEST_LONG").is_some() { 1000 } else { 60 }
 }
 
-/// The packs and manifests of a store.
+/// Returns the packs and manifests of a store.
 fn objects(place: &TestStore) -> Vec<PathBuf> {
     let mut objects = files(&place.root().join("packs"));
     objects.extend(files(&place.root().join("artifacts")));
@@ -28,7 +28,7 @@ fn overwrite(path: &Path, content: &[u8]) {
     fs::write(path, content).unwrap();
 }
 
-/// Does one thing to the objects.
+/// Damages one object, or swaps two.
 fn damage(objects: &[PathBuf], chance: &mut Chance) {
     let content = |path: &PathBuf| fs::read(path).ok().filter(|content| !content.is_empty());
     let whole: Vec<(&PathBuf, Vec<u8>)> =
@@ -76,7 +76,7 @@ fn exactly_what_is_damaged_is_named() {
             .iter()
             .filter(|(id, content)| {
                 let whole = there.contains(*id).then(|| read(&store, id).ok()).flatten();
-                // What is given is right, or nothing is.
+                // The result is correct, or an error.
                 assert!(whole.as_ref().is_none_or(|read| read == *content), "round {round}: {id}");
                 whole.is_none()
             })
@@ -101,7 +101,7 @@ fn exactly_what_is_damaged_is_named() {
     place.assert_holds(&contents);
 }
 
-/// How many bits are flipped, one at a time; 10,000 with `PGGIT_TEST_LONG`.
+/// Returns the number of flipped bits; 10,000 with `PGGIT_TEST_LONG`.
 fn flips() -> u32 {
     if std::env::var_os("PGGIT_TEST_LONG").is_some() { 10_000 } else { 400 }
 }
@@ -153,7 +153,7 @@ fn a_copy_gives_back_what_is_damaged() {
         let repair = ["check", "--read-data", "--repair-from", copy.to_str().unwrap()];
         let killed = run(&place.root(), point, &repair);
         assert_eq!(killed.status.code(), point.is_empty().then_some(0), "{point}: {killed:?}");
-        // What is damaged in the meantime is not collected.
+        // Garbage collection keeps damaged objects.
         let _ = run(&place.root(), "", &["gc", "--force"]);
         let done = run(&place.root(), "", &repair);
         assert!(done.status.success(), "{point}: {done:?}");
@@ -162,7 +162,7 @@ fn a_copy_gives_back_what_is_damaged() {
     }
 }
 
-/// Damages every pack of it in another way, and a manifest.
+/// Damages every pack in another way, and a manifest.
 fn ruin(place: &TestStore) {
     for (at, path) in place.packs().iter().enumerate() {
         let mut bad = fs::read(path).unwrap();
@@ -183,7 +183,7 @@ fn ruin(place: &TestStore) {
     overwrite(&manifest, &bad);
 }
 
-/// The packs that are what their names say.
+/// Returns the packs whose content matches their names.
 fn whole_packs(root: &Path) -> BTreeSet<PathBuf> {
     let whole = |path: &PathBuf| {
         let digest = blake3::hash(&fs::read(path).unwrap()).to_hex();
@@ -212,7 +212,7 @@ fn a_repair_may_be_killed_at_every_step_and_takes_nothing_away() {
             }
             assert_eq!(done.status.code(), None, "{point}:{time}: {done:?}");
             killed += 1;
-            // What was there is there, and nothing was made worse.
+            // All packs exist, and no intact one was damaged.
             assert!(before.is_subset(&place.packs().into_iter().collect()), "{point}:{time}");
             assert!(!files(&place.root().join("artifacts")).is_empty(), "{point}:{time}");
             let now = whole_packs(&place.root());
@@ -260,7 +260,7 @@ fn a_full_disk_stops_a_repair_without_harm() {
         assert!(whole.is_subset(&whole_packs(&root)), "{left} pages");
         assert!(files(&root.join("partial")).is_empty(), "{left} pages");
         left += 1;
-        assert!(left < 500, "it never fits");
+        assert!(left < 500, "the repair never succeeds");
         found = checked();
     }
     assert!(full > 2, "{full} times full");
@@ -282,7 +282,7 @@ fn a_copy_that_is_damaged_too_replaces_nothing() {
     let said = String::from_utf8(done.stdout).unwrap();
     assert!(said.contains("cannot be repaired") && said.contains("[pack-size]"), "{said}");
     assert_eq!(fs::read(&pack).unwrap().len(), good.len() - 1);
-    // Another store is no copy.
+    // Another store is not a copy.
     let other = TestStore::new();
     let done = run(&place.root(), "", &["check", "--repair-from", other.root().to_str().unwrap()]);
     assert_eq!(done.status.code(), Some(12), "{done:?}");

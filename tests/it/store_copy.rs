@@ -1,4 +1,4 @@
-//! A second store with the same content, and what records say of it.
+//! A second store with the same content, and its entries in records.
 
 use std::fs;
 use std::path::Path;
@@ -34,7 +34,7 @@ fn an_empty_place_becomes_a_copy_whenever_it_is_killed() {
         assert_eq!(read(&at(&copy), id).unwrap(), *content);
     }
     assert_eq!(at(&copy).config(), place.store().config());
-    // What is removed here stays there, and what is new follows.
+    // Removed artifacts stay in the copy, and new ones are copied.
     let (gone, old) = contents.pop_first().unwrap();
     place.remove(&gone);
     let _ = place.collect();
@@ -65,7 +65,7 @@ fn the_copy_of_one_artifact_may_be_killed_at_every_step() {
             }
             assert_eq!(done.status.code(), None, "{point}:{time}: {done:?}");
             killed += 1;
-            // What is listed there is whole, and nothing is missing here.
+            // Every listed artifact in the copy is complete, and the store is unchanged.
             if copy.join("config").exists() {
                 for listed in at(&copy).list().unwrap() {
                     assert_eq!(read(&at(&copy), &listed.id).unwrap(), contents[&listed.id]);
@@ -79,7 +79,7 @@ fn the_copy_of_one_artifact_may_be_killed_at_every_step() {
             assert_eq!(files(&copy.join("packs")).len(), 4, "{point}:{time}");
         }
     }
-    // Four packs, a manifest, the configuration and two signs of life, each twice.
+    // Four packs, a manifest, the configuration and two heartbeats, each twice.
     assert!(killed >= 8 + 16, "{killed}");
     place.assert_holds(&contents);
 }
@@ -115,7 +115,7 @@ fn nothing_relies_on_packs_that_are_about_to_go() {
     let copy = place.dir.path().join("copy");
     let args = ["copy", copy.to_str().unwrap()];
     assert!(place.run("", &args).status.success());
-    // It is removed from the copy while somebody writes there.
+    // The artifact is removed from the copy while another process writes there.
     let replica = at(&copy);
     for pack in files(&copy.join("packs")) {
         set_age(&pack, Duration::from_secs(3600));
@@ -132,7 +132,7 @@ fn nothing_relies_on_packs_that_are_about_to_go() {
     assert!(run(&copy, "", &["check", "--read-data"]).status.success());
 }
 
-/// A repository with a backup that is stored in its store.
+/// A repository with a backup in its store.
 struct Recorded {
     sandbox: Sandbox,
     store: String,
@@ -185,12 +185,12 @@ fn records_name_their_copies() {
         };
         assert_eq!(count("annotated"), 1);
     }
-    // Damage names the backup; what is missing is noticed by its record.
+    // A damage names the backup; a missing artifact is found by its record.
     let check = |store: &str| it.sandbox.pggit(["store", "check", "--store", store]);
     fs::remove_dir_all(format!("{copy}/artifacts/shop")).unwrap();
     let said = check(copy).fails(1).stdout_text();
     assert!(said.contains("[artifact-missing]") && said.contains("nightly of shop"), "{said}");
-    // Whoever is killed while it comes back leaves it missing or whole.
+    // A repair that is killed leaves the artifact missing or complete.
     let repair = ["store", "check", "--store", copy, "--repair-from", &it.store];
     fs::remove_dir_all(format!("{copy}/packs")).unwrap();
     for point in ["object.partial", "object.named", "copy.pack", "copy.packs", "copy.manifest"] {
@@ -202,7 +202,7 @@ fn records_name_their_copies() {
     }
     let _ = it.sandbox.pggit(repair).success();
     let _ = check(copy).success();
-    // A copy may go; the record says so.
+    // An artifact may be removed from a copy; the record is updated.
     let _ = it.sandbox.pggit(["store", "remove", "--store", copy, "--force", &it.artifact()]).success();
     assert_eq!(it.record()["metadata"]["copies"], Value::Null);
     let _ = check(copy).success();
@@ -226,7 +226,7 @@ fn the_bytes_of_a_record_go_only_when_it_says_so_first() {
     assert_eq!((it.artifact(), it.record()["status"].as_str()), (artifact.clone(), Some("completed")));
     let _ = rm(&["--force", "--recorded", "--reason", "test data"], "store.remove.recorded").fails(-1);
     assert_eq!((it.artifact(), it.record()["status"].as_str()), (artifact.clone(), Some("deleted")));
-    // Somebody else may have recorded the deletion, and the bytes still exist.
+    // Another user may have recorded the deletion while the bytes still exist.
     let said = rm(&["--force"], "").fails(12).stderr_text();
     assert!(said.contains("is recorded as deleted") && said.contains("--recorded"), "{said}");
     let _ = rm(&["--force", "--recorded"], "").success();

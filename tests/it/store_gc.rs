@@ -1,4 +1,4 @@
-//! Garbage is collected, and nothing that is needed is, whoever dies when.
+//! Garbage is collected, and needed packs are kept, whichever process crashes at any time.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -30,7 +30,7 @@ fn what_no_artifact_needs_goes_and_the_rest_stays() {
     let before = place.packs().len();
     let ids: Vec<String> = contents.keys().cloned().collect();
     assert_eq!(place.collect().removed, Amount::default());
-    // All of a database, and the middle of a chain.
+    // Removes all artifacts of one database, and the middle of a chain of the other.
     for id in ids.iter().skip(1).step_by(2).chain([&ids[2]]) {
         place.remove(id);
         contents.remove(id);
@@ -82,19 +82,19 @@ fn what_is_being_written_and_what_it_is_built_on_stays() {
     let collected = place.collect();
     assert_eq!((collected.removed.count, collected.waiting.count), (0, 1), "{collected:?}");
     assert_eq!((collected.unfinished.count, collected.writers.len()), (1, 1), "{collected:?}");
-    // Whoever begins now does not build on what may go.
+    // A writer that begins now does not use a pending deletion as its base.
     let late = place.begin("shop");
     assert_eq!(late.base(), None);
     let location = writer.publish(None).unwrap().location;
     let id = location.rsplit('/').next().unwrap().to_owned();
     let after = place.begin("shop");
-    assert_eq!(after.base(), None, "its pack is condemned");
+    assert_eq!(after.base(), None, "its pack is a pending deletion");
     drop(after);
     drop(late);
     let collected = place.collect();
     assert_eq!(collected.removed.count, 0, "{collected:?}");
     place.assert_holds(&BTreeMap::from([(id.clone(), version(1, 1))]));
-    assert_eq!(place.begin("shop").base(), Some(id.as_str()), "nothing is condemned any more");
+    assert_eq!(place.begin("shop").base(), Some(id.as_str()), "no deletion is pending");
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn a_writer_that_is_killed_leaves_garbage_at_most() {
         let killed = place.run(point, &["put", "--database", "shop", input]);
         assert_eq!(killed.status.code(), None, "{point}: {killed:?}");
     }
-    // The last one was complete; that nobody was told does not harm.
+    // The last artifact was complete before the crash, so it exists.
     for listed in place.store().list().unwrap() {
         contents.entry(listed.id).or_insert_with(|| version(1, 5));
     }
@@ -239,7 +239,7 @@ fn a_full_disk_stops_it_without_harm() {
     store.remove(&listed.location).unwrap();
     let mut left = 0_u64;
     while left < 40 {
-        // All but a few pages: each time it gets one step further.
+        // Leaves a few pages only: each attempt gets one step further.
         disk.leave(left * 4096);
         let collected = store.collect(&Quiet);
         assert_eq!(read(&store, &second).unwrap(), version(2, 0));
@@ -303,7 +303,7 @@ fn a_full_disk_stops_writers_and_copies_without_harm() {
     }
 }
 
-/// How many processes are killed; 600 with `PGGIT_TEST_LONG`.
+/// Returns the number of processes that are killed; 600 with `PGGIT_TEST_LONG`.
 fn kills() -> u32 {
     if std::env::var_os("PGGIT_TEST_LONG").is_some() { 600 } else { 24 }
 }
@@ -349,7 +349,7 @@ fn writers_and_collections_are_killed_and_nothing_acknowledged_is_lost() {
             killed_after(&mut writers[0].1, life * chance.below(1000) as u32 / 1000);
         }
         if round % 4 == 3 {
-            // Those that were killed are dead at last; so seem those that live.
+            // The leases of killed writers expire; those of running ones seem to expire, too.
             place.age_writers();
         }
         for child in others {
@@ -371,8 +371,8 @@ fn writers_and_collections_are_killed_and_nothing_acknowledged_is_lost() {
     assert_eq!(place.check().garbage, Some(Amount::default()));
 }
 
-/// Clocks of machines that are years off: what they write down is for people, and
-/// nothing that is collected depends on it.
+/// Clocks of machines that are wrong by years: their timestamps are for display only, and garbage
+/// collection does not depend on them.
 #[test]
 fn clocks_that_are_wrong_lose_nothing() {
     let (place, mut contents) = TestStore::filled();
@@ -386,7 +386,7 @@ fn clocks_that_are_wrong_lose_nothing() {
             level: 1,
         };
         let writer = place.store().begin(new).unwrap();
-        // Somebody collects while it writes, too.
+        // A garbage collection runs during the write, too.
         let content = version(1, number);
         let _ = write(&writer, &content);
         let _ = place.collect();

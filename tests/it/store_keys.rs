@@ -1,5 +1,5 @@
-//! Encrypted stores as people use them: who can read, who can change who can
-//! read, and what everybody else sees.
+//! Encrypted stores as users use them: who can read, who can change the recipients, and the data that is
+//! visible without a key.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -11,8 +11,7 @@ use crate::cluster::Cluster;
 use crate::sandbox::{Output, Sandbox};
 use crate::tmpfs::Tmpfs;
 
-/// What must not be seen: the name of the database, of the file, and a line of
-/// its content.
+/// Data that must not be visible: the name of the database, of the file, and a line of its content.
 const HIDDEN: [&str; 3] = ["customers_of_acme", "quarterly_figures.sql", "the price is 4711 ducats"];
 
 /// A sandbox with an encrypted store for the identity in `ada.key`.
@@ -58,7 +57,7 @@ impl Vault {
         self.sandbox.pggit([&["store"], args].concat())
     }
 
-    /// The same with other keys at hand.
+    /// Runs a command with other keys.
     #[must_use]
     fn run_with(&self, variables: &[(&str, &str)], args: &[&str]) -> Output {
         let mut command = self.sandbox.pggit_command();
@@ -72,7 +71,7 @@ impl Vault {
         self.run_with(&[("PGGIT_STORE_IDENTITY", file.to_str().unwrap())], args)
     }
 
-    /// Stores `content`; the id of the artifact, what the store grew by, and the key.
+    /// Stores `content`. Returns the id of the artifact, the growth of the store in bytes, and the key.
     fn put(&self, content: &[u8]) -> (String, u64, String) {
         let file = self.file("input");
         fs::write(&file, content).unwrap();
@@ -110,7 +109,7 @@ impl Vault {
     }
 }
 
-/// Rows that do not repeat; `version` changes one of them.
+/// Returns unique rows; `version` changes one of them.
 fn rows(version: u32) -> Vec<u8> {
     let mut text = format!("-- version {version}\n-- {}\n", HIDDEN[2]);
     let mut state = 0x2545_F491_4F6C_DD1D_u64;
@@ -136,7 +135,7 @@ fn what_is_stored_is_read_by_recipients_and_seen_by_nobody_else() {
     let secrets = unwrapped(&vault);
     let mut hidden: Vec<&[u8]> = HIDDEN.iter().map(|text| text.as_bytes()).collect();
     hidden.extend([secret.as_bytes(), id.as_bytes()]);
-    // As hex digits, and as the bytes that they stand for.
+    // As hex digits, and as bytes.
     let bytes: Vec<Vec<u8>> = secrets.iter().map(|secret| unhex(secret)).collect();
     hidden.extend(secrets.iter().map(String::as_bytes));
     hidden.extend(bytes.iter().map(Vec::as_slice));
@@ -146,7 +145,7 @@ fn what_is_stored_is_read_by_recipients_and_seen_by_nobody_else() {
         for text in &hidden {
             let there = content.windows(text.len()).any(|window| window == *text);
             assert!(!there, "{name} shows {}", String::from_utf8_lossy(text));
-            // The id of a backup is the name of its manifest, as in any store.
+            // The id of a backup is the name of its manifest, as in every store.
             let named = name.as_bytes().windows(text.len()).any(|window| window == *text);
             assert!(!named || *text == id.as_bytes(), "{name}");
         }
@@ -155,7 +154,7 @@ fn what_is_stored_is_read_by_recipients_and_seen_by_nobody_else() {
     assert!(kinds.len() >= 4, "config, keys, a pack, a manifest");
 }
 
-/// The secrets of a store, as docs/store-encryption.md says that they are found.
+/// Returns the secrets of a store as docs/store-encryption.md describes it.
 fn unwrapped(vault: &Vault) -> Vec<String> {
     let object = vault.keys_objects().pop().unwrap();
     let json: serde_json::Value = serde_json::from_slice(&fs::read(object).unwrap()).unwrap();
@@ -171,7 +170,7 @@ fn unhex(text: &str) -> Vec<u8> {
     digits.chunks(2).map(|pair| pair[0] * 16 + pair[1]).collect()
 }
 
-/// The page on encryption says how a manifest is opened without this program.
+/// Opens a manifest without this program, as the page on encryption describes it.
 #[test]
 fn a_manifest_is_opened_by_hand_as_the_page_says() {
     use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
@@ -240,9 +239,9 @@ hint: pggit.storeIdentity and pggit.storePassphraseFile name such files: 'git pg
     fs::set_permissions(vault.file("words.key"), fs::Permissions::from_mode(0o600)).unwrap();
     let error = vault.run_as("words", &["list"]).fails(19).stderr_text();
     assert!(error.contains("line 1 is not an age identity") && !error.contains("hello"), "{error}");
-    // A relative path would mean another file in another directory.
+    // A relative path would name another file in another directory.
     vault.run_with(&[("PGGIT_STORE_IDENTITY", "ada.key")], &["list"]).fails(19);
-    // Nobody needs a key to see what everybody sees, and nobody changes it without one.
+    // Reading public metadata needs no key, and changes need one.
     vault.run_with(&[], &["key", "list"]).success();
     vault.run_as("eve", &["key", "rotate"]).fails(19);
     vault.run_as("eve", &["key", "add", &vault.public("eve")]).fails(19);
@@ -306,7 +305,7 @@ fn recipients_come_and_go_and_the_store_stays_one() {
     vault.run(&["key", "rotate"]).success();
     let (second, delta, new_key) = vault.put(&rows(2));
     assert_ne!(old_key, new_key);
-    // Cuts and names outlive a rotation: only what is new is stored.
+    // Chunk boundaries and names do not depend on the key: only changed data is stored.
     assert!(delta < whole / 10, "{delta} of {whole}");
     assert!(vault.run(&["get", &first]).success().stdout == rows(1));
     assert!(vault.run(&["get", &second]).success().stdout == rows(2));
@@ -373,9 +372,9 @@ fn changes_that_are_killed_happen_or_do_not_and_can_be_made_again() {
         assert_eq!(vault.recipients().len(), if done { 1 } else { 2 }, "{point}");
         assert_eq!(vault.run(&["get", &id]).success().stdout, b"x");
         let list = vault.run(&["key", "list"]).success().stderr_text();
-        // What opened it before is still there, and said to be.
+        // The previous key object still exists, and the list reports it.
         assert_eq!(list.contains("was not finished"), point == "store.keys.created", "{point}: {list}");
-        // The second time it is done, or there is nothing to do; nothing of before is left either way.
+        // The second attempt succeeds or has nothing to do, and the previous object is removed either way.
         vault.run(&["key", "remove", "bea"]).fails(if done { 10 } else { 0 });
         vault.run_as("bea", &["list"]).fails(19);
         let objects = vault.keys_objects();
@@ -420,7 +419,7 @@ fn stores_that_are_not_encrypted_have_no_keys() {
     vault.run(&["key", "list"]).fails(12);
     vault.run(&["key", "add", &vault.public("ada")]).fails(12);
     vault.run(&["init", "--recipient", &vault.public("ada")]).fails(12);
-    // Who is no recipient makes nothing.
+    // An invalid recipient leaves no store.
     let other = Vault::without_store();
     other.run(&["init", "--recipient", "age1x"]).fails(129);
     assert!(!other.file("vault").exists());

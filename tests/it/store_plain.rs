@@ -1,4 +1,4 @@
-//! Backups as plain files: whole or not at all, and readable without us.
+//! Backups as plain files: complete or not visible, and readable without git-pggit.
 #![expect(clippy::unwrap_used, reason = "functions of tests")]
 
 use std::ffi::OsStr;
@@ -28,7 +28,7 @@ fn write(draft: &PendingDirectory, name: &str, compression: Compression, content
     writer.finish().unwrap()
 }
 
-/// Bytes that do not compress to nothing.
+/// Returns data that compresses only partly.
 fn noise(len: usize) -> Vec<u8> {
     let mut state = 1_u64;
     let next = || {
@@ -48,7 +48,7 @@ fn mode(path: &Path) -> u32 {
     path.metadata().unwrap().permissions().mode() & 0o777
 }
 
-/// All paths below `root`.
+/// Returns all paths below `root`.
 fn tree(root: &Path) -> Vec<String> {
     let out = Cmd::new("find").arg(root).args(["-mindepth", "1", "-printf", "%P\n"]).run().unwrap().stdout;
     let mut paths: Vec<String> = String::from_utf8(out).unwrap().lines().map(ToOwned::to_owned).collect();
@@ -64,7 +64,7 @@ fn what_is_written_is_what_is_read() {
     let dump = write(&draft, "dump.plain.sql", Compression::Zstd(1), &content);
     let raw = write(&draft, "record.json", Compression::None, b"{}\n");
     let empty = write(&draft, "globals.sql", Compression::Zstd(3), b"");
-    assert!(!root.path().join("shop").join(ID).exists(), "not visible before it is whole");
+    assert!(!root.path().join("shop").join(ID).exists(), "not visible before it is complete");
     let uri = draft.publish().unwrap();
 
     assert_eq!(uri, FileUri::from_path(&root.path().join("shop").join(ID)).unwrap());
@@ -93,7 +93,7 @@ fn what_is_written_is_what_is_read() {
     stored.reader(&dump.name).unwrap().read_to_end(&mut read).unwrap();
     assert!(read == content);
     let by_zstd = Cmd::new("zstd").args(["-dc", "--"]).arg(stored.path(&dump.name).unwrap()).run().unwrap();
-    assert!(by_zstd.stdout == content, "zstd reads it without us");
+    assert!(by_zstd.stdout == content, "zstd reads it");
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn a_draft_that_is_dropped_leaves_nothing() {
     write(&draft, "dump.custom", Compression::Zstd(3), b"x");
     let dir = draft.adopt_directory("dump.directory").unwrap();
     fs::write(dir.join("toc.dat"), "x").unwrap();
-    assert_eq!(sweep_partials(root.path()).unwrap(), [] as [PathBuf; 0], "its owner lives");
+    assert_eq!(sweep_partials(root.path()).unwrap(), [] as [PathBuf; 0], "its owner is alive");
     assert!(
         matches!(PendingDirectory::create(root.path(), "shop", ID), Err(Error::Exists { .. })),
         "one draft at a time"
@@ -152,7 +152,7 @@ fn nothing_is_ever_overwritten() {
     for taken in ["a", "owner.json"] {
         assert!(matches!(other.file(taken, Compression::None), Err(Error::Exists { .. })), "{taken}");
     }
-    // Even an empty directory that appears meanwhile is not replaced.
+    // Even an empty directory that another process creates meanwhile is not replaced.
     fs::create_dir(root.path().join("shop/other")).unwrap();
     assert!(matches!(other.publish(), Err(Error::Exists { .. })));
 }
@@ -185,7 +185,7 @@ fn names_cannot_lead_out_of_the_store() {
 fn an_unusable_root_is_told_in_clear_words() {
     let dir = tempfile::tempdir().unwrap();
     let missing = PendingDirectory::create(&dir.path().join("no"), "shop", ID).unwrap_err();
-    // It may be mounted again a little later.
+    // The directory may be mounted later, so the error is transient.
     assert!(matches!(missing, Error::RootMissing { .. }) && missing.retry(), "{missing}");
     let file = dir.path().join("file");
     fs::write(&file, "").unwrap();
@@ -218,7 +218,7 @@ fn a_full_disk_is_an_error_and_leaves_nothing() {
         assert!(matches!(draft.publish(), Err(Error::Unfinished { .. })));
         assert_eq!(tree(root), [] as [&str; 0]);
     }
-    // The same through pg_dump: a fake one that never stops.
+    // The same through pg_dump: a script that never stops.
     let bin = tempfile::tempdir().unwrap();
     let script = "#!/bin/sh\n[ $1 = --version ] && echo 'pg_dump (PostgreSQL) 15.18' && exit\nprintf PGDMP\nexec cat /dev/urandom\n";
     fs::write(bin.path().join("pg_dump"), script).unwrap();
@@ -356,7 +356,7 @@ fn only_backups_of_this_store_are_removed() {
     assert_eq!(tree(root.path()), ["linked"]);
 }
 
-/// Makes a backup in a process of its own, which is killed at `point`.
+/// Makes a backup in a separate process, which is killed at `point`.
 fn crash_at(point: &str, root: &Path) -> std::process::ExitStatus {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["store_plain::backup_role", "--exact", "--ignored", "--test-threads=1"]);
@@ -386,7 +386,7 @@ fn a_crash_leaves_a_whole_backup_or_something_to_sweep() {
     let stored = Stored::open(&root.path().join("shop").join(ID)).unwrap();
     let digest = format!("blake3:{}", blake3::hash(&noise(100_000)).to_hex());
     stored.verify("dump.custom.zst", &digest, &Quiet).unwrap();
-    assert_eq!(stored.files().unwrap().len(), 1, "what is ours alone is not shown");
+    assert_eq!(stored.files().unwrap().len(), 1, "internal files are not listed");
     assert_eq!(sweep_partials(root.path()).unwrap(), [] as [PathBuf; 0]);
     assert!(crash_at("nowhere", root.path()).code().is_some());
 }

@@ -15,7 +15,7 @@ use pggit::store::{
 };
 use uuid::Uuid;
 
-/// A store in a directory of its own.
+/// A store in a temporary directory.
 pub(crate) struct TestStore {
     pub(crate) dir: tempfile::TempDir,
 }
@@ -24,7 +24,7 @@ pub(crate) fn now() -> Timestamp {
     Timestamp::from(chrono::DateTime::<chrono::Utc>::from(SystemTime::now()))
 }
 
-/// Version `version` of the database `seed`: each differs a little from the one before.
+/// Returns version `version` of the database `seed`. Each version differs a little from the previous one.
 pub(crate) fn version(seed: u32, version: u32) -> Vec<u8> {
     let mut content = Vec::new();
     for row in 0..6000_u32 {
@@ -59,12 +59,12 @@ impl TestStore {
         begin(&self.store(), lineage)
     }
 
-    /// Stores `content`; its id.
+    /// Stores `content`. Returns the id of the artifact.
     pub(crate) fn put(&self, lineage: &str, content: &[u8]) -> String {
         publish(self.begin(lineage), content).unwrap()
     }
 
-    /// Three versions of two databases, by id.
+    /// Makes a store with three versions of two databases. Returns it with the contents by id.
     pub(crate) fn filled() -> (Self, BTreeMap<String, Vec<u8>>) {
         let place = Self::new();
         let mut contents = BTreeMap::new();
@@ -77,7 +77,8 @@ impl TestStore {
         (place, contents)
     }
 
-    /// One artifact of four packs, by its id: the versions that it is made of are gone.
+    /// Makes a store with one artifact in four packs, whose earlier versions were removed. Returns it with
+    /// the content by id.
     pub(crate) fn with_a_chain() -> (Self, BTreeMap<String, Vec<u8>>) {
         let place = Self::new();
         let ids: Vec<String> = (0..4).map(|number| place.put("shop", &version(1, number))).collect();
@@ -86,14 +87,14 @@ impl TestStore {
         (place, BTreeMap::from([(ids[3].clone(), version(1, 3))]))
     }
 
-    /// Another directory with the same objects.
+    /// Copies the objects into another directory.
     pub(crate) fn twin(&self) -> Self {
         let twin = Self { dir: tempfile::tempdir().unwrap() };
         duplicate(&self.root(), &twin.root());
         twin
     }
 
-    /// The program with `args` on this store, killed at `point` if it gets there.
+    /// Runs the program with `args` on this store, killed at `point` if it reaches it.
     pub(crate) fn run(&self, point: &str, args: &[&str]) -> Output {
         run(&self.root(), point, args)
     }
@@ -113,7 +114,7 @@ impl TestStore {
         self.store().check(&all, now(), &Quiet).unwrap()
     }
 
-    /// Everything that was stored is there, and nothing else, and no garbage.
+    /// Asserts that the store is sound and has all `contents`.
     #[track_caller]
     pub(crate) fn assert_holds(&self, contents: &BTreeMap<String, Vec<u8>>) {
         let store = self.store();
@@ -126,7 +127,7 @@ impl TestStore {
         assert!(checked.is_sound(), "{checked:?}");
     }
 
-    /// As if all who write had been silent for longer than a lease.
+    /// Makes the leases of all writers expire.
     pub(crate) fn age_writers(&self) {
         for path in files(&self.root().join("writers")) {
             set_age(&path, Duration::from_secs(13 * 3600));
@@ -158,7 +159,7 @@ pub(crate) fn publish(writer: ArtifactWriter, content: &[u8]) -> Result<String, 
     Ok(writer.publish(None)?.location.rsplit('/').next().unwrap().to_owned())
 }
 
-/// Reads an artifact back.
+/// Reads an artifact.
 pub(crate) fn read(store: &Store, id: &str) -> std::io::Result<Vec<u8>> {
     let listed = store.list().unwrap().into_iter().find(|listed| listed.id == id).unwrap();
     let artifact = store.artifact(&listed).map_err(std::io::Error::other)?;
@@ -183,7 +184,7 @@ pub(crate) fn files(dir: &Path) -> Vec<PathBuf> {
     walk.filter(|entry| entry.file_type().is_file()).map(walkdir::DirEntry::into_path).collect()
 }
 
-/// A copy of a whole directory.
+/// Copies a whole directory.
 pub(crate) fn duplicate(from: &Path, to: &Path) {
     fs::create_dir_all(to.parent().unwrap()).unwrap();
     Cmd::new("cp").arg("-a").arg(from).arg(to).run().unwrap();

@@ -1,4 +1,4 @@
-//! Files that root creates in directories of other users, who replace parts of the paths meanwhile.
+//! Files that root creates in directories of other users, who replace parts of the paths at the same time.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
@@ -34,7 +34,7 @@ fn copied() -> (Shop, Backup, PathBuf) {
     (shop, serde_json::from_slice(&made.stdout).unwrap(), space)
 }
 
-/// Files that must not change, as a stand-in for `/etc`.
+/// Files that must not change, as in `/etc`.
 struct Target(PathBuf);
 
 impl Target {

@@ -13,7 +13,7 @@ use crate::sandbox::Sandbox;
 
 const BOTH: SyncOptions = SyncOptions { fetch: true, push: true, dry_run: false, unattended: None };
 
-/// A hub and clones of it, each with a person of its own.
+/// A hub and clones of it, each of another person.
 struct Team {
     hub: Repo,
     clones: Vec<Repo>,
@@ -36,7 +36,7 @@ impl Team {
         self.on(clone, |ledger| ledger.sync("origin", BOTH).expect("syncs"))
     }
 
-    /// Tree of every ledger ref and text of every note.
+    /// Returns the tree of every ledger ref and the text of every note.
     fn state(&self, dir: &Repo) -> BTreeMap<String, String> {
         let refs = dir.git(&["for-each-ref", "--format=%(refname) %(tree)", "refs/backups/"]);
         let mut state: BTreeMap<String, String> = refs
@@ -124,13 +124,13 @@ fn who_has_the_same_writes_nothing() {
     let team = Team::new(3);
     let refs = |dir: &Repo| dir.git(&["for-each-ref", "refs/backups", "refs/notes"]);
     for round in 0..3 {
-        // Something new in one clone, or in two of them.
+        // Adds a record in one clone, or in two of them.
         for clone in 0..=round % 2 {
             team.on(clone, |ledger| {
                 register(ledger, ledger.repository(), &format!("r{round}-{clone}"));
             });
         }
-        // As often as it takes until all have it.
+        // Synchronises until all clones have all records.
         for clone in [0, 1, 0, 2] {
             team.sync(clone);
         }
@@ -150,7 +150,7 @@ fn a_rewritten_history_is_refused_and_nothing_is_lost() {
     team.on(0, |ledger| ledger.append(one.id, |_| Ok(completed().into())).unwrap());
     team.sync(0);
     team.sync(1);
-    // Somebody makes the hub forget the completion.
+    // The hub loses the completion.
     let name = format!("refs/backups/{}", one.commit);
     let parent = team.hub.git(&["rev-parse", &format!("{name}~1")]);
     let full = team.hub.git(&["rev-parse", &name]);
@@ -158,7 +158,7 @@ fn a_rewritten_history_is_refused_and_nothing_is_lost() {
     let synced = team.sync(1);
     assert!(synced.skipped.len() == 1 && synced.skipped[0].rewritten, "{synced:?}");
     assert_eq!(team.clones[1].git(&["rev-parse", &name]), full);
-    // It is noticed again, until somebody puts it right.
+    // Each synchronisation reports it until the hub is repaired.
     assert_eq!(team.sync(1).skipped.len(), 1);
     team.hub.git(&["update-ref", &name, &full]);
     assert!(team.sync(1).is_nothing());
@@ -297,7 +297,7 @@ fn a_remote_that_is_not_there_is_a_clear_error() {
     assert!(error.contains("/nowhere/at/all"), "{error}");
 }
 
-/// A sandbox whose repository has a remote, and one record.
+/// Makes a sandbox whose repository has a remote.
 fn sandbox_with_remote(url: impl FnOnce(&Sandbox) -> String) -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.commit("1.sql", "select 1", "one");
@@ -324,7 +324,7 @@ fn what_is_written_is_shared_at_once_when_that_is_wanted() {
     sandbox.git(["config", "pggit.sync", "on-write"]);
     sandbox.pggit(REGISTER).success();
     assert_eq!(records_of_hub(&sandbox), 1);
-    // Offline it is recorded all the same.
+    // Without the remote, the record is still written.
     sandbox.git(["remote", "set-url", "origin", "/nowhere"]);
     let offline = sandbox.pggit(REGISTER).success();
     assert!(offline.stderr_text().contains("not shared with origin yet"), "{}", offline.snapshot());
@@ -335,7 +335,7 @@ fn what_is_written_is_shared_at_once_when_that_is_wanted() {
 fn ssh_is_git_s_own() {
     let mut sandbox =
         sandbox_with_remote(|sandbox| format!("ssh://db1{}", sandbox.path().join("hub.git").display()));
-    // It gets the host and the command to run there.
+    // The command gets the host and the command to run there.
     sandbox.set("GIT_SSH_COMMAND", "sh -c 'shift $(($# - 1)); exec sh -c \"$1\"' --");
     sandbox.pggit(REGISTER).success();
     sandbox.pggit(["sync"]).success();
@@ -362,7 +362,7 @@ impl Http {
         Self { listener: std::net::TcpListener::bind("127.0.0.1:0").unwrap() }
     }
 
-    /// Begins to serve `repository`, for as long as the tests run.
+    /// Serves `repository` until the tests exit. Returns its URL.
     fn serve(&self, repository: &std::path::Path) -> String {
         let (listener, root) = (self.listener.try_clone().unwrap(), repository.parent().unwrap().to_owned());
         let port = listener.local_addr().unwrap().port();
@@ -376,8 +376,8 @@ impl Http {
     }
 }
 
-/// One request: its head becomes the environment of the backend, its body the
-/// input, and what the backend prints the response.
+/// Answers one request: its head becomes the environment of the backend, its body the input. The output of
+/// the backend is the response.
 fn answer(connection: &std::net::TcpStream, root: &std::path::Path) -> std::io::Result<()> {
     use std::io::{BufRead as _, Read as _, Write as _};
     let mut reader = std::io::BufReader::new(connection.try_clone()?);
@@ -438,7 +438,7 @@ proptest! {
                 5 => Expired { reason: Line::lossy("old") }.into(),
                 _ => Annotated { metadata: serde_json::json!({ "step": step }) }.into(),
             };
-            // The state may not allow it; then it did not happen.
+            // Some states do not allow the event.
             let _ = team.on(clone, |ledger| ledger.append(shared.id, |_| Ok(body.clone().into())));
         }
         for clone in [2, 0, 1, 2, 0] {

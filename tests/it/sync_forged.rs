@@ -13,7 +13,7 @@ const BOTH: SyncOptions = SyncOptions { fetch: true, push: true, dry_run: false,
 struct Stage {
     hub: Repo,
     ada: Repo,
-    /// The first one is attacked.
+    /// The attack is on the first one.
     backups: [NewBackup; 2],
 }
 
@@ -51,7 +51,7 @@ impl Stage {
         format!("refs/backups/{}", self.backups[0].commit)
     }
 
-    /// Pushes a ledger commit with these events on top of that of the hub.
+    /// Pushes a ledger commit with these events on top of the one in the hub.
     fn push(&self, forge: impl FnOnce(&mut Vec<Value>)) {
         self.push_file("json", |content| {
             let mut record: Value = serde_json::from_str(content).unwrap();
@@ -60,8 +60,7 @@ impl Stage {
         });
     }
 
-    /// Pushes a ledger commit with another content of the file of the first backup with this
-    /// extension, or without the file.
+    /// Pushes a ledger commit that replaces or deletes the file of the first backup with this extension.
     fn push_file(&self, extension: &str, forge: impl FnOnce(&str) -> Option<String>) {
         let mallory = Repo::clone_of(&self.hub, "Mallory");
         let (name, id) = (self.reference(), self.backups[0].id);
@@ -84,7 +83,7 @@ impl Stage {
         mallory.git(&["push", "-q", "origin", &format!("{commit}:{name}")]);
     }
 
-    /// Checks that the ref is refused for `reason` and the other one is synchronised, repeatedly, until
+    /// Asserts that the ref is refused for `reason` and the other one is synchronised, repeatedly, until
     /// the hub is repaired.
     #[track_caller]
     fn is_refused(&self, reason: &str) {
@@ -99,8 +98,8 @@ impl Stage {
             assert_eq!((&left.reference, synced.pushed.len()), (&self.reference(), pushed));
             assert_eq!(self.ada.git(&["rev-parse", &self.reference()]), good);
         }
-        // Looks at it and repairs the hub as docs/trust.md describes. The first command moves the
-        // tracking ref where `git pggit init` has configured that.
+        // Inspects and repairs the hub as docs/trust.md describes. The first command moves the tracking ref
+        // if `git pggit init` has configured that.
         let refspec = "+refs/backups/*:refs/pggit/remotes/origin/backups/*";
         self.ada.git(&["config", "--add", "remote.origin.fetch", refspec]);
         self.ada.git(&["fetch", "-q", "origin", &self.reference()]);
@@ -150,7 +149,7 @@ fn a_fast_forward_that_alters_an_event_is_refused() {
 }
 
 #[test]
-fn a_history_that_went_its_own_way_is_looked_at_too() {
+fn a_diverged_history_is_checked_too() {
     let stage = Stage::new();
     // Both sides diverge from the same commit; an event of the hub is missing.
     stage.push(|events| drop(events.remove(1)));
@@ -204,7 +203,7 @@ fn a_ledger_that_was_poisoned_before_works_on() {
         let hold = json!({ "kind": "held", "reason": "for ever" });
         events.push(event(&stage.backups[0], u64::MAX, "9999-12-31T23:59:59.999999Z", hold));
     });
-    // Takes the forged ref over, as earlier versions did.
+    // Accepts the forged ref, as earlier versions did.
     stage.ada.git(&["fetch", "-q", "origin", &format!("+{0}:{0}", stage.reference())]);
     on(&stage.ada, |ledger| {
         let id = stage.backups[0].id;
@@ -257,7 +256,7 @@ fn a_schema_that_was_replaced_or_removed_is_refused() {
     let stage = Stage::new();
     stage.push_file("sql", |_| None);
     stage.is_refused("lacks its schema");
-    // Also when both sides have new events.
+    // The check also applies when both sides have new events.
     let stage = Stage::new();
     stage.push_file("sql", |_| Some("CREATE TABLE forged ();".to_owned()));
     let held = || Held { reason: Line::lossy("audit") };

@@ -1,4 +1,4 @@
-//! A small file system of its own, for tests that fill a disk.
+//! A small file system for tests that fill a disk.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use pggit::process::Cmd;
 pub(crate) struct Tmpfs(tempfile::TempDir);
 
 impl Tmpfs {
-    /// Mounts one; `None`, and a word about it, where that is not permitted.
+    /// Mounts a tmpfs. Without the permission, prints a message and returns `None`.
     pub(crate) fn mount(options: &str) -> Option<Tmpfs> {
         let dir = tempfile::tempdir().unwrap();
         let mount = Cmd::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(dir.path()).run();
@@ -20,7 +20,7 @@ impl Tmpfs {
         Some(Tmpfs(dir))
     }
 
-    /// Fills it but for so many bytes, which may be none.
+    /// Fills the file system except for this number of bytes.
     pub(crate) fn leave(&self, bytes: u64) {
         self.make_room();
         let df = Cmd::new("df").args(["--output=avail", "-B1"]).arg(self.path()).run().unwrap();
@@ -29,12 +29,12 @@ impl Tmpfs {
         fs::write(self.path().join("ballast"), ballast).unwrap();
     }
 
-    /// Removes what fills it.
+    /// Removes the file that fills it.
     pub(crate) fn make_room(&self) {
         let _ = fs::remove_file(self.path().join("ballast"));
     }
 
-    /// Where it is mounted.
+    /// Returns its mount point.
     pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }

@@ -1,4 +1,4 @@
-//! `git pggit wal`: the log in the store.
+//! `git pggit wal`: the WAL archive in a store.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crate::sandbox::{Output, Sandbox};
 
 const SEGMENT: usize = 1 << 20;
 
-/// A data directory that is none, but for what is asked of it.
+/// A minimal data directory, with only the files that the commands read.
 struct Data {
     sandbox: Sandbox,
     store: PathBuf,
@@ -91,7 +91,7 @@ fn a_file_is_kept_once_and_another_of_its_name_refused() {
     assert!(said.contains("an object with this name and other content exists"), "{said}");
     data.fetch(&name).success();
     assert_eq!(data.fetched(), vec![7; SEGMENT]);
-    // Another cluster has a log of its own.
+    // Another cluster has a WAL archive of its own.
     data.control(42);
     data.push(&name).success();
     data.fetch(&name).success();
@@ -116,7 +116,7 @@ fn the_end_of_the_log_and_trouble_are_told_apart() {
     fs::write(&object, &bytes).unwrap();
     data.fetch(&name).fails(128);
     assert!(!data.directory.join("pg_wal/RECOVERYXLOG").exists());
-    // What is damaged and still there is put right by who has it.
+    // Pushing the segment again repairs the damaged object.
     data.push(&name).success();
     data.fetch(&name).success();
     fs::remove_file(data.store.join("config")).unwrap();
@@ -136,7 +136,7 @@ fn what_waits_is_kept_in_the_same_go_and_what_follows_is_there_already() {
     names.iter().for_each(|name| data.ready(name));
     data.run(&["push", &format!("pg_wal/{}", names[0]), "--batch", "4"]).success();
     assert_eq!(data.archived(), 4);
-    // The calls for those take no store.
+    // The later calls for these segments do not access the store.
     let away = data.store.with_extension("away");
     fs::rename(&data.store, &away).unwrap();
     for name in &names[1..4] {
@@ -144,7 +144,7 @@ fn what_waits_is_kept_in_the_same_go_and_what_follows_is_there_already() {
     }
     assert_ne!(data.push(&names[4]).status, 0);
     fs::rename(&away, &data.store).unwrap();
-    // A segment that was written anew meanwhile is not the one that was kept.
+    // A segment that was rewritten meanwhile differs from the archived one.
     data.run(&["push", &format!("pg_wal/{}", names[4]), "--batch", "2"]).success();
     data.segment(6, 99);
     data.push(&names[5]).fails(12);
@@ -209,7 +209,8 @@ fn a_server_archives_and_its_log_is_received() {
         let store = store.to_str().unwrap();
         ["wal", "receive", "--slot", "pggit", "--store", store, "--until", until].map(str::to_owned)
     };
-    // Nothing is lost between two runs, the first of which dies before it has forgotten what it kept.
+    // No WAL is lost between two runs. The first one crashes before it deletes the received segments that
+    // it has archived.
     for (round, crash) in [(1, "wal.received"), (2, "")] {
         if round == 1 {
             cluster.psql("postgres", "select pg_create_physical_replication_slot('pggit', true)");
@@ -236,7 +237,7 @@ fn a_cluster_comes_back_as_it_was_just_before_a_mistake() {
     sandbox.commit("a", "b", "first");
     sandbox.pggit(["database", "add", "shop", "--url", &cluster.url("postgres")]).success();
     sandbox.git(["config", "pggit.shop.tool", "pg_basebackup"]);
-    // The server's user writes it and reads it, and so do we.
+    // The user of the server and this process both need access to the store.
     let store = cluster.dir().join("it's the log %f");
     let text = store.to_str().unwrap();
     sandbox.pggit(["store", "init", text]).success();
@@ -286,14 +287,14 @@ fn a_cluster_comes_back_as_it_was_just_before_a_mistake() {
         assert_eq!(restored.psql("postgres", "select count(*) from t"), rows, "{args:?}");
         assert_eq!(restored.psql("postgres", "show archive_mode"), "off");
     }
-    // What cannot be reached is never taken for the latest.
+    // An unreachable recovery target is an error, and not taken for the latest.
     let said = restore(&["--lsn", "F/0"]).1.fails(12).stderr_text();
     assert!(said.contains("reaches only to"), "{said}");
     let said = restore(&["--at", "2020-01-01"]).1.fails(10).stderr_text();
     assert!(said.contains("no copy of a cluster was complete at"), "{said}");
     let (dir, output) = restore(&["--restore-point", "no such point"]);
     output.success();
-    // It ends while it starts or a moment later.
+    // The server exits during its start or shortly later.
     let ended = std::panic::catch_unwind(|| {
         let restored = Options::default().start_in(dir.clone());
         let waited = "do $$ begin while pg_is_in_recovery() loop perform pg_sleep(0.05); end loop; end $$";

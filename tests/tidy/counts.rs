@@ -1,11 +1,11 @@
-//! Counts what shall become less: names of types that mean several things, `match` on a bool, and
-//! values that only share a `let` because lines were counted.
+//! Counts patterns that should become fewer: names of types that mean several things, `match` on a bool,
+//! and values that share a `let` only to save lines.
 
 use std::collections::BTreeMap;
 
 use crate::text::{body_of, is_word, leading_word, split_group};
 
-/// The types that the code offers to other files.
+/// Returns the types that the code exports to other files.
 pub(crate) fn offered_types(code: &str) -> Vec<&str> {
     let mut types = vec![];
     for line in code.lines().map(str::trim_start) {
@@ -16,13 +16,13 @@ pub(crate) fn offered_types(code: &str) -> Vec<&str> {
         };
         let kinds = ["struct ", "enum ", "trait ", "type "];
         let name = kinds.iter().find_map(|kind| rest.strip_prefix(' ')?.strip_prefix(kind));
-        // A macro has a variable there.
+        // In a macro the name is a variable.
         types.extend(name.map(leading_word).filter(|name| !name.is_empty()));
     }
     types
 }
 
-/// How many `match` have arms for `true` and `false`.
+/// Returns the number of `match` with arms for `true` and `false`.
 pub(crate) fn matches_on_bools(code: &str) -> usize {
     let blocks = code.match_indices("match ").filter(|(at, _)| !code[..*at].ends_with(is_word));
     blocks.filter_map(|(at, _)| body_of(&code[at..])).filter(|block| has_bool_arms(block)).count()
@@ -43,7 +43,7 @@ fn has_bool_arms(block: &str) -> bool {
     arm("true =>") && arm("false =>")
 }
 
-/// How many `let` give three and more values names at once, one by one.
+/// Returns the number of `let` that bind three or more values to names, one by one.
 pub(crate) fn crowded_lets(code: &str) -> usize {
     let lets = code.match_indices("let (").filter(|(at, _)| !code[..*at].ends_with(is_word));
     lets.filter(|(at, prefix)| is_crowded(&code[at + prefix.len() - 1..])).count()
@@ -59,7 +59,7 @@ fn is_crowded(pattern: &str) -> bool {
     after.starts_with(';') && items(values) >= 3
 }
 
-/// The text up to the parenthesis that closes the one at its start.
+/// Returns the text up to the parenthesis that closes the first one.
 fn parenthesised(text: &str) -> Option<&str> {
     let mut depth = 0;
     for (at, c) in text.char_indices() {
@@ -71,7 +71,7 @@ fn parenthesised(text: &str) -> Option<&str> {
     None
 }
 
-/// How many items a tuple has.
+/// Returns the number of items of a tuple.
 fn items(tuple: &str) -> usize {
     let braced: String = tuple[1..tuple.len() - 1]
         .chars()
@@ -84,7 +84,7 @@ fn items(tuple: &str) -> usize {
     split_group(&braced).iter().filter(|item| !item.trim().is_empty()).count()
 }
 
-/// What differs between the numbers that are allowed and those that are found, as errors.
+/// Returns the differences between the allowed and the found numbers, as errors.
 pub(crate) fn compare(what: &str, allowed: &[(&str, usize)], found: &BTreeMap<String, usize>) -> Vec<String> {
     let mut all: BTreeMap<&str, (usize, usize)> =
         found.iter().map(|(name, n)| (name.as_str(), (0, *n))).collect();

@@ -1,7 +1,7 @@
-//! Which file imports which, and the cycles among the files of a room.
+//! Imports between files, and cycles among the files of a room.
 //!
-//! Names are followed through re-exports to the file that defines them. A
-//! re-export alone is no import: a facade may offer what its children have.
+//! Names are followed through re-exports to the file that defines them. A re-export alone is not an import:
+//! a facade may re-export items of its children.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,30 +9,30 @@ use crate::text::{is_word, leading_word, names, split_group, without_tests};
 
 type Module = Vec<String>;
 
-/// One `use`, taken apart: `use a::{b as c, d::*}` is two of them.
+/// One `use`, split: `use a::{b as c, d::*}` is two of them.
 struct Use {
     path: Vec<String>,
-    /// The name that it brings in, or `*`.
+    /// The imported name, or `*`.
     name: String,
     is_public: bool,
 }
 
 struct File {
     module: Module,
-    /// Without tests, and without its `use`s.
+    /// Without tests, and without `use`.
     code: String,
     uses: Vec<Use>,
     defined: BTreeSet<String>,
 }
 
-/// All files of the crate that are no tests.
+/// All files of the crate that are not tests.
 pub(crate) struct Tree {
     files: Vec<File>,
     by_module: BTreeMap<Module, usize>,
 }
 
 impl Tree {
-    /// From the path of each file below `src`, with slashes, and its code.
+    /// Makes a tree from the path of each file below `src`, with slashes, and its code.
     pub(crate) fn new(sources: &[(String, String)]) -> Self {
         let mut tests = BTreeSet::new();
         let mut files = vec![];
@@ -43,7 +43,7 @@ impl Tree {
             let (code, uses) = take_uses(&code);
             files.push(File { defined: defined(&code), module, code, uses });
         }
-        // Files of tests that are named by `#[path]` cannot be told otherwise.
+        // Test files that are included by `#[path]` are recognised by their name.
         let is_test = |module: &Module| module.last().is_some_and(|name| name.ends_with("_tests"));
         files
             .retain(|file| !is_test(&file.module) && !tests.iter().any(|test| file.module.starts_with(test)));
@@ -51,7 +51,7 @@ impl Tree {
         Self { files, by_module }
     }
 
-    /// The groups of files of one room that import each other in circles.
+    /// Returns the groups of files of one room that import each other in cycles.
     pub(crate) fn cycles(&self) -> Vec<Vec<String>> {
         let edges: Vec<BTreeSet<usize>> = (0..self.files.len()).map(|at| self.imports(at)).collect();
         let reached: Vec<BTreeSet<usize>> = (0..edges.len()).map(|at| reachable(&edges, at)).collect();
@@ -67,7 +67,7 @@ impl Tree {
         cycles
     }
 
-    /// The other files of the same room that a file imports.
+    /// Returns the other files of the same room that a file imports.
     fn imports(&self, at: usize) -> BTreeSet<usize> {
         let file = &self.files[at];
         let used = |one: &&Use| !one.is_public || names(&file.code, &one.name);
@@ -78,7 +78,7 @@ impl Tree {
         targets.filter(|&target| target != at && self.files[target].module.first() == room).collect()
     }
 
-    /// The paths in a file's code that begin with a keyword or with one of its child modules.
+    /// Returns the paths in the code of a file that begin with a keyword or with one of its child modules.
     fn written_paths(&self, file: &File) -> Vec<Vec<String>> {
         let mut paths = vec![];
         for (at, _) in file.code.match_indices("::") {
@@ -94,7 +94,7 @@ impl Tree {
         paths
     }
 
-    /// The file that defines what `path` means in `module`; `None` if that is not in this crate.
+    /// Returns the file that defines the item `path` in `module`; `None` if it is not in this crate.
     fn find(&self, module: &[String], path: &[String], depth: usize) -> Option<usize> {
         let (head, rest) = path.split_first()?;
         match head.as_str() {
@@ -109,7 +109,7 @@ impl Tree {
         }
     }
 
-    /// Like `walk_known`; what nobody knows (macros) is in the file where the path ends.
+    /// Like `walk_known`; unknown items (macros) are in the file where the path ends.
     fn walk(&self, module: &[String], path: &[String], depth: usize) -> Option<usize> {
         self.walk_known(module, path, depth).or_else(|| self.by_module.get(module).copied())
     }
@@ -133,7 +133,7 @@ impl Tree {
         }
         let follow = |one: &Use| {
             let path = [&one.path[..], rest].concat();
-            // `use x::y` of another crate has no other meaning here.
+            // `use x::y` of another crate does not resolve here.
             (one.path.first() != Some(head)).then(|| self.find(module, &path, depth + 1)).flatten()
         };
         if let Some(found) = file.uses.iter().filter(|one| one.name == *head).find_map(follow) {
@@ -153,7 +153,7 @@ fn module_of(path: &str) -> Module {
     words.map(str::to_owned).collect()
 }
 
-/// Everything that can be reached from `from`, and itself.
+/// Returns `from` and all files that can be reached from it.
 fn reachable(edges: &[BTreeSet<usize>], from: usize) -> BTreeSet<usize> {
     let (mut reached, mut open) = (BTreeSet::from([from]), vec![from]);
     while let Some(at) = open.pop() {
@@ -162,7 +162,7 @@ fn reachable(edges: &[BTreeSet<usize>], from: usize) -> BTreeSet<usize> {
     reached
 }
 
-/// The words of a path up to its end.
+/// Returns the words of a path up to its end.
 fn chain(code: &str) -> Vec<String> {
     let (mut words, mut rest) = (vec![], code);
     loop {
@@ -178,7 +178,7 @@ fn chain(code: &str) -> Vec<String> {
     }
 }
 
-/// The names of the items that a file defines.
+/// Returns the names of the items that a file defines.
 fn defined(code: &str) -> BTreeSet<String> {
     let kinds = ["fn", "struct", "enum", "trait", "type", "const", "static", "union", "macro_rules!"];
     let mut names = BTreeSet::new();
@@ -193,7 +193,7 @@ fn defined(code: &str) -> BTreeSet<String> {
     names
 }
 
-/// The code without its `use`s, and those.
+/// Returns the code without its `use`s, and these.
 fn take_uses(code: &str) -> (String, Vec<Use>) {
     let (mut left, mut uses, mut rest) = (String::new(), vec![], code);
     while let Some(at) = rest.find("use ") {
@@ -217,7 +217,7 @@ fn take_uses(code: &str) -> (String, Vec<Use>) {
     (left, uses)
 }
 
-/// The paths of a tree of `use`, each with the name that it brings in.
+/// Returns the paths of a tree of `use`, each with the imported name.
 fn leaves(tree: &str) -> Vec<(Vec<String>, String)> {
     let tree = tree.trim();
     if let Some(group) = tree.strip_prefix('{') {
@@ -266,10 +266,10 @@ fn cycles_are_found_through_re_exports() {
     let test =
         ("a/c.rs", "pub struct C;\npub struct D;\n#[cfg(test)]\nmod tests {\n    use crate::a::B;\n}\n");
     assert_eq!(tree(&[facade, b, test]), Vec::<Vec<String>>::new());
-    // A facade that uses what it offers imports it.
+    // A facade that uses an item that it re-exports imports it.
     let user = ("a/mod.rs", "mod b;\npub use b::B;\npub struct A(B);\n");
     assert_eq!(tree(&[user, ("a/b.rs", "use super::A;\npub struct B;\n")]), [["a", "a::b"]]);
-    // Other rooms are the matter of the floor plan.
+    // Imports of other rooms are checked by the floor plan.
     let other =
         [("a.rs", "use crate::b::B;\npub struct A;\n"), ("b.rs", "use crate::a::A;\npub struct B;\n")];
     assert_eq!(tree(&other), Vec::<Vec<String>>::new());

@@ -1,7 +1,7 @@
-//! Reads source text: what is code in it, its words, braces and paths.
+//! Parses source text: code, words, braces and paths.
 
-/// The text with comments and the contents of strings and characters blanked
-/// out; lines stay where they are.
+/// Returns the text with comments and the contents of strings and characters replaced by blanks. The lines
+/// stay the same.
 pub(crate) fn code_of(source: &str) -> String {
     let (mut code, mut rest) = (String::with_capacity(source.len()), source);
     while let Some(c) = rest.chars().next() {
@@ -23,8 +23,8 @@ pub(crate) fn comment_len(rest: &str) -> Option<usize> {
     rest.starts_with("/*").then(|| rest.find("*/").map_or(rest.len(), |end| end + 2))
 }
 
-/// The length of a string literal, raw or not; `before` tells whether an `r` is
-/// the end of a word.
+/// Returns the length of a string literal, raw or not. `before` is the text before it: an `r` may be the
+/// end of a word.
 pub(crate) fn string_len(rest: &str, before: &str) -> Option<usize> {
     let raw = rest.strip_prefix('r').filter(|_| !before.ends_with(is_word));
     if let Some(after) = raw {
@@ -48,7 +48,7 @@ pub(crate) fn string_len(rest: &str, before: &str) -> Option<usize> {
     Some(rest.len())
 }
 
-/// The length of a character literal; a lifetime is none.
+/// Returns the length of a character literal; a lifetime is not one.
 pub(crate) fn char_len(rest: &str) -> Option<usize> {
     let body = rest.strip_prefix('\'')?;
     let mut chars = body.char_indices();
@@ -69,14 +69,13 @@ pub(crate) fn leading_word(text: &str) -> &str {
     &text[..text.find(|c| !is_word(c)).unwrap_or(text.len())]
 }
 
-/// Whether `word` stands in `code` as a whole word.
+/// Returns true if `word` occurs in `code` as a whole word.
 pub(crate) fn names(code: &str, word: &str) -> bool {
     code.match_indices(word)
         .any(|(at, _)| !code[..at].ends_with(is_word) && leading_word(&code[at..]) == word)
 }
 
-/// The function at the start of `code` up to its last brace; `None` when it has
-/// no body.
+/// Returns the function at the start of `code` up to its last brace; `None` if it has no body.
 pub(crate) fn body_of(code: &str) -> Option<&str> {
     let (mut braces, mut brackets) = (0, 0);
     for (at, c) in code.char_indices() {
@@ -95,8 +94,8 @@ pub(crate) fn body_of(code: &str) -> Option<&str> {
     None
 }
 
-/// The paths behind a prefix such as `super::` at the beginning of `code`, with groups taken
-/// apart: `a::{b, c::d}` is `a::b` and `a::c::d`.
+/// Returns the paths behind a prefix such as `super::` at the beginning of `code`, with groups split:
+/// `a::{b, c::d}` is `a::b` and `a::c::d`.
 pub(crate) fn paths(code: &str) -> Vec<Vec<String>> {
     let code = code.trim_start();
     if let Some(group) = code.strip_prefix('{') {
@@ -114,7 +113,7 @@ pub(crate) fn paths(code: &str) -> Vec<Vec<String>> {
     rest.into_iter().map(with_word).collect()
 }
 
-/// The items of a group, up to its closing brace.
+/// Returns the items of a group, up to its closing brace.
 pub(crate) fn split_group(group: &str) -> Vec<String> {
     let (mut depth, mut items) = (0, vec![String::new()]);
     for c in group.chars() {
@@ -133,7 +132,7 @@ pub(crate) fn split_group(group: &str) -> Vec<String> {
     items
 }
 
-/// The code without what is only compiled for tests, and the names of the modules of tests that
+/// Returns the code without the parts that are only compiled for tests, and the names of test modules that
 /// are files.
 pub(crate) fn without_tests(code: &str) -> (String, Vec<String>) {
     let (mut left, mut modules, mut rest) = (String::new(), vec![], code);

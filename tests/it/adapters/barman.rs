@@ -1,5 +1,4 @@
-//! Barman, of Debian and the newest: what is recorded, restored, and what goes
-//! wrong.
+//! Barman, the version of Debian and the newest: records, restores and failures.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,8 +11,8 @@ use pggit::tools::{Adapter as _, Error, ExternalError};
 use super::{Rig, check, execute, subject, succeeds};
 use crate::cluster::{fresh_dir, give_to_owner};
 
-/// The newest Barman, where the user of the clusters can run it: where it was
-/// installed may be in a home that is closed to others.
+/// Returns a copy of the newest Barman that the user of the clusters can run. That user may have no access
+/// to the directory in which it was installed.
 pub(super) fn newest() -> PathBuf {
     static NEWEST: LazyLock<PathBuf> = LazyLock::new(|| {
         let installed = Path::new("target/barman");
@@ -26,8 +25,8 @@ pub(super) fn newest() -> PathBuf {
     NEWEST.clone()
 }
 
-/// The Barman of Debian, without what its own script looks for first: that takes twice as long as
-/// the rest, and Barman is started hundreds of times.
+/// Returns the Barman of Debian without its launcher script: the script doubles the time of a call, and
+/// Barman is started hundreds of times.
 pub(super) fn debians() -> PathBuf {
     static DEBIANS: LazyLock<PathBuf> = LazyLock::new(|| {
         assert!(Path::new("/usr/bin/barman").exists(), "Barman is missing: run tests/prepare.sh test");
@@ -36,7 +35,7 @@ pub(super) fn debians() -> PathBuf {
     DEBIANS.clone()
 }
 
-/// A program that runs the Barman in `site`.
+/// Writes a program that runs the Barman in `site`.
 fn program(site: &Path) -> PathBuf {
     let program = fresh_dir().join("barman");
     let site = site.display();
@@ -62,7 +61,7 @@ fn a_backup_of_the_old_barman_keeps_its_name_and_never_empties_a_directory() {
     let (adapter, backup) = (rig.adapter_of_barman(), rig.create(&[]));
     assert_eq!(backup.location.as_ref().unwrap().as_str(), format!("barman:main/{}", label(&backup)));
     assert_eq!(backup.tool.version.as_ref().map(Line::as_str), Some("3.4.0"));
-    // `--wait` would have lost it.
+    // With `--wait`, the id would be missing in the catalogue.
     assert_eq!(adapter.catalogue().unwrap().unwrap()[0].id, Some(backup.id));
     rig.cluster.psql("shop", "insert into orders values (101)");
     rig.cluster.psql("postgres", "select pg_create_restore_point('before')");
@@ -76,7 +75,7 @@ fn a_backup_of_the_old_barman_keeps_its_name_and_never_empties_a_directory() {
     fs::write(path.join("file"), "precious").unwrap();
     assert!(matches!(execute(steps).unwrap_err(), Error::Destination { .. }));
     assert_eq!(fs::read_to_string(path.join("file")).unwrap(), "precious");
-    // Without our look at it, it would be gone.
+    // Without our check, Barman removes the files in the directory.
     give_to_owner(&path);
     rig.barman(&["recover", "main", &label(&backup), path.to_str().unwrap()]);
     assert!(!path.join("file").exists());
@@ -94,7 +93,7 @@ fn a_backup_of_the_old_barman_keeps_its_name_and_never_empties_a_directory() {
     );
 }
 
-/// A program in place of Barman, for what the real one cannot be made to do.
+/// Configures a program instead of Barman, for behaviour that the real one does not show.
 fn instead(rig: &Rig, script: &str) {
     let path = rig.write("instead", &format!("#!/bin/sh\n{script}\n"), 0o755);
     rig.config("barmanPath", path.to_str().unwrap());
@@ -124,7 +123,7 @@ fn faults_are_told_apart_and_recorded() {
     instead(&rig, &format!("case \"$*\" in *' backup '*) exec sleep 100;; *) {real};; esac"));
     rig.config("timeout", "1s");
     create(13, "not done after 1 s");
-    // The copy is there, and its log never comes.
+    // Barman has the backup, and its WAL never arrives.
     let waiting = r#"{"main":{"backup_id":"20261121T1","status":"WAITING_FOR_WALS"}}"#;
     let script = format!(
         "{version}; *' backup '*) echo '{{\"backup_id\":\"20261121T1\"}}';; *show-backup*) echo '{waiting}';; esac"
@@ -143,6 +142,6 @@ fn the_newest_barman_makes_lists_and_deletes_what_the_old_one_cannot_name() {
     assert!(backup.postgres.as_ref().unwrap().system_identifier.is_some());
     assert_eq!(backup.metadata.as_map()["barman_name"], format!("pggit-{}", backup.id));
     assert_eq!(adapter.catalogue().unwrap().unwrap()[0].known_as(), Some(backup.id));
-    // It is there twice: under its own id, which wins over the derived one.
+    // Two ids are found for the backup: its own, which takes precedence, and the derived one.
     rig.pggit(&["backup", "reconcile"]).success();
 }

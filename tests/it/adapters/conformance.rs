@@ -1,4 +1,4 @@
-//! What is expected of every adapter, with the real programs.
+//! The behaviour that is expected of every adapter, tested with the real programs.
 
 use std::fs;
 
@@ -15,24 +15,24 @@ use pggit::tools::{Adapter, Connection, Custom, Error, Format, PgBasebackup, PgD
 use super::Rig;
 use crate::cluster::{bin_dir, owner};
 
-/// One tool in its rig.
+/// A tool and its rig.
 struct Tool<'a> {
     rig: &'a Rig,
     adapter: &'a dyn Adapter,
-    /// Breaks the bytes of a backup, as a disk would.
+    /// Corrupts the bytes of a backup, as a failing disk would.
     damage: &'a dyn Fn(&Backup),
 }
 
-/// Its bytes, where they are ours.
+/// Returns the bytes of the backup if we have them, and not the tool.
 fn source(tool: &Tool<'_>, backup: &Backup) -> Option<StoreSource> {
-    let location = backup.location.as_ref().expect("a completed backup is somewhere");
+    let location = backup.location.as_ref().expect("a completed backup has a location");
     (!tool.adapter.has_repository()).then(|| {
         let root = match Store::url_of(location.as_str()) {
             Some(url) => Root::Store(url.parse().unwrap()),
             None => Root::of_directory(&tool.rig.sandbox.path().join("backups")).unwrap(),
         };
         let access = Access { roots: vec![root], ..Access::default() };
-        StoreSource(StoredBackup::open(backup, &access).expect("it is there"))
+        StoreSource(StoredBackup::open(backup, &access).expect("the backup opens"))
     })
 }
 
@@ -42,7 +42,7 @@ fn check(tool: &Tool<'_>, backup: &Backup) -> Result<Report, Error> {
     tool.adapter.check(&BackupRef { backup, chain: &[], source }, Depth::Integrity, &Quiet)
 }
 
-/// Restores it to where such a backup is restored to, and counts.
+/// Restores the backup to the usual destination of its kind, and counts the orders.
 fn restored(tool: &Tool<'_>, backup: &Backup) -> String {
     if tool.adapter.has_repository() {
         let (path, id) = (tool.rig.dir.join("restored"), backup.id.to_string());
@@ -90,7 +90,7 @@ fn conforms(tool: &Tool<'_>) {
             let backup =
                 [&first, &second].into_iter().find(|it| it.location.as_ref() == Some(&item.location));
             let backup = backup.unwrap_or_else(|| panic!("{name}: {item:?}"));
-            // Where the id was kept it is ours, so that it is found without the ledger.
+            // If the tool keeps the id, the backup is found without the ledger.
             assert!(item.id.is_none_or(|id| id == backup.id), "{name}");
         }
     }
@@ -107,10 +107,10 @@ fn conforms(tool: &Tool<'_>) {
     tool.rig.restore_test(&second).failed("");
     assert!(
         !check(tool, &first).unwrap().is_fatal(),
-        "{name}: one damaged backup says nothing about another"
+        "{name}: damage of one backup must not affect the check of another"
     );
 
-    // A record cannot make the tool delete what is not its own.
+    // A record cannot make the tool delete the backup of another repository.
     if tool.adapter.has_repository() && name != "snap" {
         let elsewhere = format!("{name}:other/{}", "x".repeat(5)).parse::<Location>().unwrap();
         let stranger = Backup { location: Some(elsewhere), ..first.clone() };
@@ -118,7 +118,7 @@ fn conforms(tool: &Tool<'_>) {
         assert!(tool.adapter.check(&super::subject(&stranger), Depth::Checksum, &Quiet).is_err(), "{name}");
     }
     tool.adapter.delete(&super::subject(&second)).expect("it can be deleted");
-    tool.adapter.delete(&super::subject(&second)).expect("what is gone is gone");
+    tool.adapter.delete(&super::subject(&second)).expect("a second deletion succeeds");
     if let Some(catalogue) = tool.adapter.catalogue().unwrap() {
         assert!(catalogue.iter().all(|item| Some(&item.location) != second.location.as_ref()), "{name}");
     }

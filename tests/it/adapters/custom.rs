@@ -1,5 +1,4 @@
-//! Tools of one's own: the examples of the documents, and what may go wrong with
-//! what others wrote.
+//! Custom tools: the examples of the documentation, and failures of tools that others wrote.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +10,7 @@ use super::{Rig, check, subject};
 use crate::backup_cli::{IDS, completed, registered};
 use crate::cluster::{bin_dir, owner};
 
-/// A copy of an example that everybody may run, with the tested PostgreSQL first.
+/// Returns a copy of an example that every user may run, with the tested PostgreSQL first in PATH.
 fn example(rig: &Rig, name: &str) -> String {
     let text = fs::read_to_string(Path::new("docs/examples").join(name)).unwrap();
     let path = format!("set -eu\nPATH={}:$PATH\n", bin_dir().display());
@@ -19,7 +18,7 @@ fn example(rig: &Rig, name: &str) -> String {
     rig.write(name, &text, 0o755).to_str().unwrap().to_owned()
 }
 
-/// Configures the example with snapshots, and returns its commands.
+/// Configures the example with snapshots. Returns its commands.
 pub(super) fn snapshots(rig: &Rig) -> Commands {
     let (script, data) = (example(rig, "pggit-snapshot"), rig.cluster.dir().join("data"));
     let snapshots = rig.dir.join("snapshots");
@@ -34,7 +33,7 @@ pub(super) fn snapshots(rig: &Rig) -> Commands {
     Commands { backup: all(), restore: all(), verify: all(), delete: all(), list: all() }
 }
 
-/// A tool `own` whose every action is this script.
+/// Returns a tool `own` that runs this script for every action.
 fn own(rig: &Rig, script: &str) -> Custom {
     let path = rig.write("own", &format!("#!/bin/sh\n{script}\n"), 0o755).to_str().unwrap().to_owned();
     for action in ["backup", "verify", "list"] {
@@ -80,14 +79,14 @@ fn the_example_that_pushes_backs_up_verifies_restores_and_deletes() {
     assert_eq!(rig.restored_orders(&adapter, &backup, RecoveryTarget::Immediate), "100");
     super::damage(&store, ".tar");
     assert!(check(&adapter, &backup).is_fatal());
-    // Another one at work may be done soon.
+    // A backup that is already running is a transient failure.
     fs::create_dir(store.join("lock")).unwrap();
     let busy = rig.pggit(&["backup", "create"]).fails(17);
     assert!(busy.stderr_text().contains("another backup is running"), "{}", busy.snapshot());
     use pggit::tools::Adapter as _;
     adapter.delete(&subject(&backup)).unwrap();
     assert!(!store.join(format!("{}.tar", backup.id)).exists());
-    // There is nothing to compare with.
+    // The tool cannot list its backups, so nothing can be imported.
     rig.pggit(&["backup", "import"]).fails(129);
 }
 
@@ -130,7 +129,7 @@ fn it_is_told_what_it_needs_gets_no_shell_and_is_ended_in_time() {
         format!("{{ env | grep ^PGGIT_ | sort; printf '%s|' \"$@\"; }} >{}; echo '{answer}'", seen.display());
     own(&rig, &script);
     let backup = rig.create(&["--type", "incremental"]);
-    // There was nothing to build on.
+    // The tool had no base backup.
     assert_eq!(backup.kind.as_str(), "full");
     let seen = fs::read_to_string(seen).unwrap();
     for line in [
@@ -167,7 +166,7 @@ fn commands_of_the_committed_file_do_not_count() {
     assert!(out.stderr_text().contains("/no/such/program: program not found"), "{}", out.snapshot());
 }
 
-/// The output of a tool that has made a backup.
+/// The output of a tool after a successful backup.
 const ANSWER: &str = r#"echo '{"location":"x:1","size_bytes":1,"stored_bytes":1}'"#;
 
 /// The id and the type of a backup, and the id of its parent with the kind of the dependency.

@@ -1,4 +1,4 @@
-//! Importing what a tool has, and comparing the two.
+//! Importing the backups of a tool, and comparing its catalogue with the ledger.
 
 use std::collections::BTreeSet;
 
@@ -24,7 +24,7 @@ fn a_repository_of_existing_backups_is_imported_once_in_every_clone() {
     for _ in 2..count {
         rig.pgbackrest(&["--type=incr", "backup"]);
     }
-    // One is annotated with a commit that was not current.
+    // One backup is annotated with a commit that was not the current one.
     let annotated = rig.sandbox.git(["rev-parse", "HEAD~1"]);
     rig.pgbackrest(&["--type=diff", &format!("--annotation=pggit.commit={annotated}"), "backup"]);
     rig.sandbox.commit("3.sql", "-- later", "later");
@@ -54,7 +54,7 @@ fn a_repository_of_existing_backups_is_imported_once_in_every_clone() {
     assert_eq!(rig.records().len(), count);
     rig.pggit(&["fsck"]).success();
     rig.pggit(&["backup", "reconcile"]).success();
-    // Another clone, which knows nothing of the first one, derives the same ids.
+    // Another clone without these records derives the same ids.
     let refs =
         rig.sandbox.git(["for-each-ref", "--format=delete %(refname)", "refs/backups/", "refs/notes/"]);
     for line in refs.lines() {
@@ -82,7 +82,7 @@ fn what_a_catalogue_does_not_say_is_not_made_up() {
     let backups = sandbox.pggit(["backup", "list", "--json"]).success().json();
     let backups = backups["backups"].as_array().unwrap();
     assert_eq!((backups.len(), &backups[0]["depends_on"][0]["id"]), (2, &backups[1]["id"]), "{backups:#?}");
-    // It ended before the history began.
+    // The backup ended before the first commit.
     assert!(
         backups[0]["metadata"]["inferred"]
             .as_str()
@@ -142,9 +142,9 @@ fn what_is_gone_unknown_or_changed_is_said_and_marked_only_when_asked() {
         found["changed"][0]["changes"][0].as_str().unwrap().contains("annotated with commit 1111111111"),
         "{found:#}"
     );
-    // Nothing was written.
+    // No event was written.
     assert!(rig.records().iter().all(|record| record.status == Status::Completed));
-    // A catalogue that cannot be read is no reason to call anything gone.
+    // An unreadable catalogue does not make backups count as missing.
     rig.config("pgbackrestStanza", "typo");
     rig.pggit(&["backup", "reconcile", "--record"]).fails(10);
     rig.config("pgbackrestStanza", "main");

@@ -1,5 +1,5 @@
-//! Tools with repositories of their own: the real programs, with configurations
-//! and repositories that belong to one test and to nothing else of the machine.
+//! Tools with repositories of their own: the real programs, with configurations and repositories that only
+//! one test uses.
 
 mod barman;
 mod conformance;
@@ -29,22 +29,22 @@ use pggit::tools::{self, Adapter, Barman, External, PgBackRest};
 use crate::cluster::{Cluster, Options, bin_dir, client, fresh_dir, give_to_owner, owner, pg};
 use crate::sandbox::{Output, Sandbox};
 
-/// A schema repository, and a cluster whose log goes to pgBackRest and Barman.
+/// A schema repository, and a cluster that archives its WAL to pgBackRest and Barman.
 pub(crate) struct Rig {
     pub(crate) sandbox: Sandbox,
     pub(crate) cluster: Cluster,
-    /// What belongs to the tools: configurations, repositories, restored clusters.
+    /// Directory of the tools: configurations, repositories, restored clusters.
     pub(crate) dir: PathBuf,
     pub(crate) barman: PathBuf,
 }
 
 impl Rig {
-    /// One with a database `shop` of 100 orders, and two commits.
+    /// Starts a cluster with a database `shop` of 100 orders, and makes two commits.
     pub(crate) fn new() -> Self {
         Self::of(Options::default(), true)
     }
 
-    /// The same with another server, whose log may be nothing for pgBackRest.
+    /// The same with other options of the server. Without `pgbackrest`, it archives to Barman only.
     fn of(options: Options, pgbackrest: bool) -> Self {
         let dir = fresh_dir();
         for sub in ["repo", "log", "lock", "spool", "home", "home/main", "home/main/incoming", "conf.d"] {
@@ -92,7 +92,7 @@ impl Rig {
         self.write("barman.conf", &barman, 0o644);
     }
 
-    /// Lets backups be made with pgBackRest.
+    /// Configures pgBackRest as the tool.
     pub(crate) fn with_pgbackrest() -> Self {
         let rig = Self::new();
         rig.pgbackrest(&["stanza-create"]);
@@ -102,7 +102,7 @@ impl Rig {
         rig
     }
 
-    /// Lets backups be made with Barman.
+    /// Configures Barman as the tool.
     pub(crate) fn with_barman(program: &Path) -> Self {
         Self::of(Options::default(), false).for_barman(program)
     }
@@ -127,14 +127,14 @@ impl Rig {
         self.sandbox.pggit(args)
     }
 
-    /// Makes a backup; it succeeds.
+    /// Makes a backup, which must succeed.
     #[track_caller]
     pub(crate) fn create(&self, args: &[&str]) -> Backup {
         let made = self.pggit(&[&["backup", "create", "--json"], args].concat()).success();
         serde_json::from_slice(&made.stdout).expect("a backup")
     }
 
-    /// Writes a file of the tools.
+    /// Writes a file into the directory of the tools.
     pub(crate) fn write(&self, name: &str, text: &str, mode: u32) -> PathBuf {
         let path = self.dir.join(name);
         fs::File::create(&path).unwrap().write_all(text.as_bytes()).unwrap();
@@ -143,7 +143,7 @@ impl Rig {
         path
     }
 
-    /// Runs a program as who owns the clusters.
+    /// Returns a command that runs a program as the owner of the clusters.
     pub(crate) fn as_owner(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command.env_clear().env("PATH", "/usr/bin:/bin").env("LC_ALL", "C").current_dir("/");
@@ -153,7 +153,7 @@ impl Rig {
         command
     }
 
-    /// Runs pgBackRest; it must succeed.
+    /// Runs pgBackRest, which must succeed.
     #[track_caller]
     pub(crate) fn pgbackrest(&self, args: &[&str]) -> Plain {
         let config = format!("--config={}/pgbackrest.conf", self.dir.display());
@@ -161,7 +161,7 @@ impl Rig {
         succeeds(command.args([config.as_str(), "--stanza=main"]).args(args))
     }
 
-    /// Runs Barman; it must succeed.
+    /// Runs Barman, which must succeed.
     #[track_caller]
     pub(crate) fn barman(&self, args: &[&str]) -> Plain {
         succeeds(self.as_owner(&self.barman).arg("-c").arg(self.dir.join("barman.conf")).args(args))
@@ -171,13 +171,13 @@ impl Rig {
         External { program, user: owner().map(|_| "postgres".to_owned()) }
     }
 
-    /// The adapter, as it is configured.
+    /// Returns the adapter with the configuration of the test.
     pub(crate) fn adapter_of_pgbackrest(&self) -> PgBackRest {
         let config = Some(self.dir.join("pgbackrest.conf"));
         PgBackRest { external: self.external(None), stanza: Some("main".to_owned()), config, repo: None }
     }
 
-    /// The adapter, as it is configured.
+    /// Returns the adapter with the configuration of the test.
     pub(crate) fn adapter_of_barman(&self) -> Barman {
         let config = Some(self.dir.join("barman.conf"));
         Barman { external: self.external(Some(self.barman.clone())), server: Some("main".to_owned()), config }
@@ -187,7 +187,7 @@ impl Rig {
         Repository::open(&self.sandbox.repo()).unwrap()
     }
 
-    /// All records.
+    /// Returns all records.
     pub(crate) fn records(&self) -> Vec<Backup> {
         let (repository, host) = (self.repository(), Line::lossy("db1"));
         let catalog = Ledger::new(&repository, &System, &host).catalog().unwrap();
@@ -195,7 +195,7 @@ impl Rig {
         catalog.entries.into_iter().map(|entry| entry.backup).collect()
     }
 
-    /// Restores into a new data directory, and counts orders there.
+    /// Restores into a new data directory, and counts the orders there.
     #[track_caller]
     pub(crate) fn restored_orders(
         &self,
@@ -210,7 +210,7 @@ impl Rig {
         self.orders_in(&path)
     }
 
-    /// Starts what was restored, away from the source, and counts its orders.
+    /// Starts a restored cluster, separate from the source, and counts its orders.
     #[track_caller]
     pub(crate) fn orders_in(&self, data: &Path) -> String {
         let at = self.dir.display().to_string();
@@ -223,7 +223,7 @@ impl Rig {
         start.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
         assert!(start.status().unwrap().success(), "{}", fs::read_to_string(log).unwrap_or_default());
         let conninfo = format!("host={at} port=5499 user=postgres dbname=shop");
-        // A server answers as soon as it is consistent, and may have log to replay.
+        // The server accepts connections as soon as it is consistent, and may have WAL left to replay.
         let wait = "do $$ begin for i in 1..1500 loop exit when not pg_is_in_recovery(); \
                     perform pg_sleep(0.02); end loop; end $$";
         let count = "select count(*) from orders";
@@ -247,7 +247,7 @@ impl Drop for Rig {
 }
 
 fn us() -> String {
-    let us = OsUser::with_id(rustix::process::geteuid().as_raw()).expect("who runs this is known");
+    let us = OsUser::with_id(rustix::process::geteuid().as_raw()).expect("the current user is known");
     us.name.into_string().expect("a plain name")
 }
 
@@ -260,7 +260,7 @@ pub(crate) fn succeeds(command: &mut Command) -> Plain {
     out
 }
 
-/// A backup whose bytes are the tool's.
+/// A backup whose bytes are in the repository of its tool.
 pub(crate) fn subject(backup: &Backup) -> BackupRef<'_> {
     BackupRef { backup, chain: &[], source: None }
 }
@@ -269,7 +269,7 @@ pub(crate) fn check(adapter: &dyn Adapter, backup: &Backup) -> Report {
     adapter.check(&subject(backup), Depth::Integrity, &Quiet).unwrap()
 }
 
-/// Does what a plan of a physical restore says.
+/// Executes the plan of a physical restore.
 pub(crate) fn execute(steps: Vec<RestoreStep>) -> Result<(), tools::Error> {
     for step in steps {
         match step {
@@ -284,8 +284,7 @@ pub(crate) fn execute(steps: Vec<RestoreStep>) -> Result<(), tools::Error> {
     Ok(())
 }
 
-/// Changes one byte in the middle of the largest file below `dir` whose path has
-/// `part` in it.
+/// Changes one byte in the middle of the largest file below `dir` with `part` in its path.
 pub(crate) fn damage(dir: &Path, part: &str) -> PathBuf {
     let files = walkdir::WalkDir::new(dir)
         .into_iter()

@@ -1,4 +1,4 @@
-//! pgBackRest: what is recorded, restored, and what goes wrong.
+//! pgBackRest: records, restores and failures.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -20,7 +20,7 @@ fn label(backup: &Backup) -> String {
 fn a_chain_is_recorded_as_it_is_restored_to_any_point_and_clones_do_not_archive() {
     let rig = Rig::with_pgbackrest();
     let adapter = rig.adapter_of_pgbackrest();
-    // There is nothing to build on, so pgBackRest makes a full one, and that is what is recorded.
+    // Without a base backup, pgBackRest makes a full one, and the record says so.
     let full = rig.create(&["--type", "differential"]);
     assert_eq!((full.kind, &full.depends_on[..]), (BackupType::Full, &[][..]));
     assert!(format!("{:?}", full.metadata).contains("no prior backup exists"), "{:?}", full.metadata);
@@ -35,7 +35,7 @@ fn a_chain_is_recorded_as_it_is_restored_to_any_point_and_clones_do_not_archive(
     assert!(incr.stored_bytes < full.stored_bytes && incr.postgres.as_ref().unwrap().stop_lsn.is_some());
     assert_eq!(incr.location.as_ref().unwrap().as_str(), format!("pgbackrest:main/{}", label(&incr)));
     assert_eq!(incr.metadata.as_map()["reference"][0], label(&full));
-    // The ids and the commit are in the repository itself.
+    // The repository itself contains the ids and the commit.
     let info = String::from_utf8(rig.pgbackrest(&["info", "--output=json"]).stdout).unwrap();
     for known in [full.id.to_string(), diff.commit.to_string(), incr.id.to_string()] {
         assert!(info.contains(&known), "{known}: {info}");
@@ -50,14 +50,14 @@ fn a_chain_is_recorded_as_it_is_restored_to_any_point_and_clones_do_not_archive(
         .find(|it| it.file_name().to_string_lossy().starts_with("restored"));
     let settings = fs::read_to_string(clone.unwrap().path().join("postgresql.auto.conf")).unwrap();
     assert!(settings.contains("archive_mode = 'off'"), "{settings}");
-    // What others need is not deleted.
+    // A backup that others depend on is not deleted.
     let refused = adapter.delete(&subject(&full)).unwrap_err();
     assert!(
         matches!(&refused, Error::Tool { fault: ExternalError::Refused(why), .. } if why.contains(&label(&incr))),
         "{refused}"
     );
     let wrong = Backup { id: diff.id, ..incr.clone() };
-    assert!(adapter.delete(&subject(&wrong)).is_err(), "the annotation says whose it is");
+    assert!(adapter.delete(&subject(&wrong)).is_err(), "the annotation names another backup");
     rig.pggit(&["fsck"]).success();
 }
 
@@ -70,7 +70,7 @@ fn a_directory_that_is_not_empty_is_never_restored_into() {
     let target =
         Target::DataDirectory { path: path.clone(), tablespaces: Vec::new(), until: RecoveryTarget::Latest };
     let steps = adapter.restore(&subject(&backup), &target).unwrap();
-    // It is filled between the plan and its execution.
+    // The directory is filled between the plan and its execution.
     fs::write(path.join("file"), "precious").unwrap();
     let refused = execute(steps).unwrap_err();
     assert!(matches!(refused, Error::Destination { .. }), "{refused}");
@@ -91,7 +91,7 @@ fn what_is_damaged_or_gone_is_said_although_the_exit_status_is_0() {
     let (full, incr) = (rig.create(&[]), rig.create(&["--type", "incremental"]));
     assert_eq!(check(&adapter, &incr).findings, []);
     super::damage(&rig.dir.join("repo/backup"), &format!("{}/pg_data", label(&full)));
-    // pgBackRest itself says that all is well.
+    // pgBackRest itself reports success.
     rig.pgbackrest(&["verify"]);
     for backup in [&full, &incr] {
         let report = check(&adapter, backup);
@@ -113,7 +113,7 @@ fn what_is_damaged_or_gone_is_said_although_the_exit_status_is_0() {
     assert!(matches!(gone, Error::Tool { fault: ExternalError::NoBackup(_), .. }), "{gone}");
 }
 
-/// A program in place of pgBackRest, for what the real one cannot be made to do.
+/// Configures a program instead of pgBackRest, for behaviour that the real one does not show.
 fn instead(rig: &Rig, script: &str) {
     let path = rig.write("instead", &format!("#!/bin/sh\n{script}\n"), 0o755);
     rig.config("pgbackrestPath", path.to_str().unwrap());
@@ -140,7 +140,7 @@ fn faults_are_told_apart_and_recorded() {
     create(13, "unexpected answer to version: \"hello\"");
     instead(&rig, &format!("{}; case \"$*\" in *info*) echo '<html>';; *) {real};; esac", version("2.45")));
     create(13, "unexpected answer to 'info --output=json': \"<html>\"");
-    // It says that it succeeded and made nothing.
+    // The program exits successfully and makes no backup.
     instead(&rig, &format!("case \"$*\" in *backup*) exit 0;; *) {real};; esac"));
     create(13, "has no new backup with pggit.backup=");
     instead(&rig, &format!("case \"$*\" in *backup*) kill -9 $$;; *) {real};; esac"));
@@ -164,14 +164,14 @@ fn faults_are_told_apart_and_recorded() {
 #[test]
 fn another_one_at_work_is_busy() {
     let rig = Rig::with_pgbackrest();
-    // A real backup that cannot end, because its log is not archived, holds the lock.
+    // A process holds the lock of pgBackRest, as a running backup does.
     rig.create(&[]);
     rig.write("hold.conf", &fs::read_to_string(rig.dir.join("pgbackrest.conf")).unwrap(), 0o644);
     let mut holder = rig.as_owner("/usr/bin/flock".as_ref());
     let lock = rig.dir.join("lock/main-backup.lock");
     holder.args(["--exclusive", "--no-fork"]).arg(&lock).args(["cat"]);
     let mut holder = holder.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    // What it echoes says that it has the lock.
+    // The echo shows that the process has the lock.
     use std::io::{Read as _, Write as _};
     holder.stdin.as_mut().unwrap().write_all(b"x").unwrap();
     holder.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
@@ -190,7 +190,7 @@ fn two_repositories_are_told_apart() {
     fs::create_dir(&second).unwrap();
     crate::cluster::give_to_owner(&second);
     let text = fs::read_to_string(&config).unwrap();
-    // What encrypts it is a secret, which must be nowhere.
+    // The passphrase of the cipher is a secret that must not appear anywhere.
     let more = format!(
         "[global]\nrepo2-path={}\nrepo2-cipher-type=aes-256-cbc\nrepo2-cipher-pass=hunter2\n",
         second.display()
@@ -209,7 +209,7 @@ fn two_repositories_are_told_apart() {
     assert_eq!(rig.restored_orders(&adapter, &second, RecoveryTarget::Immediate), "100");
     let everything = succeeds(rig.sandbox.command("git").args(["log", "-p", "--all"]));
     assert!(!String::from_utf8_lossy(&everything.stdout).contains("hunter2"));
-    // Seen from one repository, the other one is neither gone nor unknown.
+    // If one repository is configured, backups in the other one are neither missing nor unknown.
     rig.pggit(&["backup", "reconcile"]).success();
 }
 
@@ -225,7 +225,7 @@ fn a_cluster_is_restored_in_its_own_place_and_put_back() {
     let plan = rig.pggit(&[&to[..], &["--dry-run"]].concat()).success();
     assert!(plan.stdout_text().contains("in its place"), "{}", plan.snapshot());
     rig.pggit(&[&to[..], &["--force"]].concat()).success();
-    // The log is fetched to where it is, not to where it was made.
+    // restore_command names the final data directory, not the temporary one of the restore.
     let settings = fs::read_to_string(data.join("postgresql.auto.conf")).unwrap();
     assert!(settings.contains("archive-get") && !settings.contains("pggit-"), "{settings}");
     assert_eq!(rig.orders_in(&data), "100");

@@ -1,5 +1,4 @@
-//! `git pggit backup restore --into` of a database, a schema or a table, out of
-//! backups of every tool.
+//! `git pggit backup restore --into` of a database, a schema or a table, from backups of every tool.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +9,7 @@ use super::custom::snapshots;
 use crate::cluster::{Cluster, Options, fresh_dir, versions};
 use crate::sandbox::Output;
 
-/// Tables that refer to each other, in two schemas, with all that tables have.
+/// Tables in two schemas with foreign keys and every other property of tables.
 const SHOP: &str = "
     create schema \"odd.S\"; create type \"odd.S\".mood as enum ('glad', 'sad');
     create table customers (id serial primary key, name text);
@@ -28,7 +27,7 @@ const SHOP: &str = "
     insert into \"odd.S\".\"Moods\" values ('2020-01-01', 'glad', 1);
     create materialized view counted as select count(*) from items";
 
-/// A rig whose cluster has a shop, and another database beside it.
+/// Adds a shop and another database to the cluster of a rig.
 fn with_shop(rig: &Rig) {
     rig.cluster.psql("shop", SHOP);
     rig.cluster.psql("postgres", "create database other");
@@ -39,7 +38,7 @@ fn into(rig: &Rig, name: &str, more: &[&str]) -> Output {
     rig.pggit(&[&["backup", "restore", "latest", "--into", name], more].concat())
 }
 
-/// What a dump of a database has, without what differs by the hour.
+/// Returns a dump of a database without the lines that differ between runs.
 fn dumped(cluster: &Cluster, dbname: &str) -> String {
     let mut dump = std::process::Command::new(cluster.bin().join("pg_dump"));
     dump.env_clear().arg("-d").arg(cluster.conninfo(dbname));
@@ -48,12 +47,12 @@ fn dumped(cluster: &Cluster, dbname: &str) -> String {
     kept.flat_map(|line| [line, "\n"]).collect()
 }
 
-/// Nothing that runs or stays, where clusters are thrown away.
+/// Asserts that no scratch cluster is left.
 fn nothing_is_left(scratch: &Path) {
     assert_eq!(fs::read_dir(scratch).unwrap().count(), 0);
 }
 
-/// One database, a table and a schema of it, and another database.
+/// Restores one database, a table and a schema of it, and another database.
 fn takes_parts(rig: &Rig, is_cluster: bool) {
     let (cluster, scratch) = (&rig.cluster, fresh_dir());
     rig.sandbox.git(["config", "pggit.scratchDir", scratch.to_str().unwrap()]);
@@ -68,7 +67,7 @@ fn takes_parts(rig: &Rig, is_cluster: bool) {
     assert_eq!(cluster.psql("part_items", "select count(*) from pg_indexes where tablename = 'items'"), "2");
     cluster.psql("part_items", "insert into items (note) values ('next')");
     assert_eq!(cluster.psql("part_items", "select max(id) from items"), "151");
-    // What it refers to and does not have is named.
+    // Missing objects that the table refers to are named.
     let left =
         said["left_out"].as_array().unwrap().iter().map(|one| one.as_str().unwrap()).collect::<Vec<_>>();
     assert!(left.iter().any(|one| one.contains("FOREIGN KEY (customer)")), "{left:?}");
@@ -84,7 +83,7 @@ fn takes_parts(rig: &Rig, is_cluster: bool) {
     );
     into(rig, "part_public", &["--schema", "public"]).success();
     assert_eq!(cluster.psql("part_public", tables), "counted,customers,items,items_high,items_low,orders");
-    // Its type is in no table.
+    // The type of a column is not part of the table.
     let said = into(rig, "part_moods", &["--table", "\"odd.S\".Moods"]).fails(13).stderr_text();
     assert!(said.contains("\"odd.S\".\"Moods\"") && said.contains("mood\" does not exist"), "{said}");
     for (args, what) in [(["--table", "nothing"], "no table nothing"), (["--schema", "nothing"], "no schema")]
@@ -127,7 +126,7 @@ fn of_a_base_backup_with_tablespaces() {
     rig.cluster.psql("shop", "alter table customers set tablespace far");
     rig.create(&[]);
     takes_parts(&rig, true);
-    // Where the source has it, nothing was done.
+    // The directory of the original tablespace was not used.
     assert_eq!(fs::read_dir(&space).unwrap().count(), 1);
 }
 
@@ -173,7 +172,7 @@ fn of_a_tool_of_ones_own_onto_another_server_with_its_roles() {
     assert_eq!(other.psql("customers", owner), "app");
     assert_eq!(other.psql("postgres", "select count(*) from pg_roles where rolname ~ '^pggit'"), "0");
 
-    // Who dies leaves what the next one removes.
+    // A crashed restore leaves a scratch cluster, which the next restore removes.
     for point in ["recovery.partial", "recovery.server-started", "recovery.loaded"] {
         let mut command = rig.sandbox.pggit_command();
         command.args(["backup", "restore", "latest", "--into", "again"]).args(args);
@@ -192,7 +191,7 @@ fn amounts_that_are_read_in_another_locale_are_refused() {
     rig.create(&[]);
     let (scratch, url) = (fresh_dir(), other.url("postgres"));
     rig.sandbox.git(["config", "pggit.scratchDir", scratch.to_str().unwrap()]);
-    // Settings of a role count more than those of a database.
+    // Settings of a role take precedence over those of a database.
     other.psql("postgres", "alter role postgres set lc_monetary = 'POSIX'");
     let args = ["--maintenance-db", &url, "--table", "prices"];
     let said = into(&rig, "prices", &args).fails(12).stderr_text();
@@ -208,7 +207,7 @@ fn amounts_that_are_read_in_another_locale_are_refused() {
 fn a_copy_of_a_cluster_says_which_settings_its_database_has() {
     let rig = Rig::with_pgbackrest();
     let script = snapshots(&rig).backup.unwrap().join(" ");
-    // The record is begun before the snapshot is made.
+    // The record is started before the snapshot is taken.
     let reset = format!(
         "#!/bin/sh\n{} -X -q -d '{}' -c 'alter database shop reset search_path' >&2 && exec \"$@\"\n",
         rig.cluster.bin().join("psql").display(),

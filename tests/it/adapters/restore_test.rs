@@ -1,5 +1,4 @@
-//! Restore tests of what tools keep in repositories of their own, by a user who
-//! cannot read these.
+//! Restore tests of backups in repositories of tools, by a user without access to these.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -12,7 +11,7 @@ use super::{Rig, damage};
 use crate::cluster::{Options, give_to_owner, owner, versions};
 use crate::verify::servers_in;
 
-/// What one has come to.
+/// The verdict of a restore test.
 pub(super) struct Verified(pub(super) Value);
 
 impl Verified {
@@ -38,7 +37,7 @@ impl Verified {
         self
     }
 
-    /// Nothing but the log of the backup itself was replayed.
+    /// Asserts that only the WAL of the backup itself was replayed.
     #[track_caller]
     fn recovered(self) {
         let Self(verdict) = self.passed();
@@ -54,8 +53,7 @@ impl Verified {
 }
 
 impl Rig {
-    /// Where scratch clusters are, whose servers run as somebody who is not the
-    /// owner of any repository.
+    /// Returns the directory of scratch clusters. Their servers run as a user who owns no repository.
     pub(super) fn scratch(&self) -> PathBuf {
         let scratch = self.dir.join("scratch");
         if !scratch.exists() {
@@ -68,7 +66,7 @@ impl Rig {
         scratch
     }
 
-    /// A restore test, which leaves nothing behind.
+    /// Runs a restore test, and asserts that it leaves nothing behind.
     #[track_caller]
     pub(super) fn restore_test(&self, backup: &Backup) -> Verified {
         let scratch = self.scratch();
@@ -88,7 +86,7 @@ impl Rig {
         assert_eq!(servers_in(scratch), [""; 0]);
     }
 
-    /// What counts what is in the tables of a tablespace that is somewhere else.
+    /// Adds a table in a tablespace outside of the data directory, and an assertion that counts its rows.
     fn with_tablespace(&self) -> PathBuf {
         let space = self.dir.join("space");
         fs::create_dir(&space).unwrap();
@@ -100,14 +98,14 @@ impl Rig {
         space
     }
 
-    /// Asserts that a restored database has so many rows in a table.
+    /// Configures an assertion: the restored table has at least this number of rows.
     fn expect(&self, table: &str, rows: u32) {
         let assertion = format!("select count(*) >= {rows} from {table}");
         self.sandbox.git(["config", "--add", "pggit.shop.assertion", &assertion]);
     }
 }
 
-/// All files below a directory with their sizes.
+/// Returns all files below a directory with their sizes.
 fn files(dir: &Path) -> Vec<(PathBuf, u64)> {
     let all = walkdir::WalkDir::new(dir).sort_by_file_name().into_iter().map(Result::unwrap);
     let files = all.filter(|entry| entry.file_type().is_file());
@@ -123,7 +121,7 @@ fn every_member_of_a_chain_of_pgbackrest_is_recovered_by_somebody_who_cannot_rea
     let rig = Rig::with_pgbackrest();
     let space = rig.with_tablespace();
     rig.expect("orders", 100);
-    // What is configured for the real server is not for a scratch cluster.
+    // The configuration for the real server does not apply to a scratch cluster.
     let config = rig.dir.join("pgbackrest.conf");
     let text = fs::read_to_string(&config).unwrap();
     let elsewhere = rig.dir.join("elsewhere");
@@ -138,7 +136,7 @@ fn every_member_of_a_chain_of_pgbackrest_is_recovered_by_somebody_who_cannot_rea
     let diff = rig.create(&["--type", "differential"]);
     rig.cluster.psql("shop", "insert into orders values (102)");
     let incr = rig.create(&["--type", "incremental"]);
-    // The original place is free, and nothing may appear there.
+    // The original directory is empty, and no file may be restored into it.
     rig.cluster.psql("shop", "drop table distant");
     rig.cluster.psql("postgres", "drop tablespace far");
     rig.cluster.psql("postgres", "checkpoint");
@@ -186,7 +184,7 @@ fn trouble_of_a_tool_is_no_verdict() {
     attempt("*' restore'*) echo 'ERROR: No space left on device' >&2; exit 39", &[], 13, "No space left");
     attempt("*' restore'*) exec sleep 100", &["--timeout", "2s"], 13, "not done after 2 s");
     attempt("*' archive-get'*) echo 'ERROR: [103]: not reached' >&2; exit 103", &[], 13, "not reached");
-    // It restores a link to where the original is.
+    // The tool restores a symbolic link to the original directory.
     let leads = format!(
         "*' restore'*) /usr/bin/pgbackrest \"$@\" || exit; for arg; do case $arg in --pg1-path=*) \
          rm -r \"${{arg#*=}}/pg_wal\"; ln -s {} \"${{arg#*=}}/pg_wal\";; esac; done",
@@ -196,7 +194,7 @@ fn trouble_of_a_tool_is_no_verdict() {
     attempt(&leads, &[], 12, "data/pg_wal, which leads out of the directory");
     assert!(files(&rig.cluster.dir().join("data/pg_wal")).len() <= wal + 1);
     rig.sandbox.git(["config", "--unset", "pggit.shop.pgbackrestPath"]);
-    // Killed while the tool has the directory, it leaves what the next one removes.
+    // Killed while the tool owns the directory, the test leaves a directory that the next one removes.
     let mut command = rig.sandbox.pggit_command();
     command.args(["backup", "verify", &id, "--kind", "restore-test"]).env("PGGIT_CRASH_AT", "verify.lent");
     assert_eq!(rig.sandbox.output(&mut command).status, -1);

@@ -1,5 +1,5 @@
-//! `git pggit backup restore <commit> --to` of every tool: what comes out is what
-//! the source was, at the commit of the backup and three migrations later.
+//! `git pggit backup restore <commit> --to` of every tool: the restored cluster equals the source, at the
+//! commit of the backup and three migrations later.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -14,7 +14,7 @@ use super::custom::snapshots;
 use crate::cluster::{Cluster, Options, fresh_dir, versions};
 use crate::sandbox::Output;
 
-/// What leads from the backup to the commit that is wanted.
+/// The migrations between the backup and the target commit.
 const MIGRATIONS: [(&str, &str); 3] = [
     ("0002_items.sql", "create table items (id int primary key, at date);"),
     ("0003_key.sql", "alter table orders add primary key (id); insert into items values (7, '2020-01-01');"),
@@ -27,7 +27,7 @@ impl Rig {
         self.sandbox.commit(&format!("migrations/{name}"), sql, name);
     }
 
-    /// Commits all three and runs them in the source.
+    /// Commits all three migrations and runs them in the source.
     fn migrate(&self) {
         for (name, sql) in MIGRATIONS {
             self.migration(name, sql);
@@ -36,7 +36,7 @@ impl Rig {
         self.pggit(&["mark"]).success();
     }
 
-    /// With a first migration, and a backup of it called `first`.
+    /// Commits a first migration and makes a backup called `first`.
     fn backed_up(self) -> Self {
         self.backed_up_as(&["--name", "first"])
     }
@@ -56,7 +56,7 @@ impl Rig {
     }
 }
 
-/// All that is in a cluster, as text.
+/// Returns a dump of the whole cluster.
 fn dumped(cluster: &Cluster) -> String {
     let mut dump = Command::new(cluster.bin().join("pg_dumpall"));
     dump.env_clear().env("PATH", "/usr/bin:/bin").arg("-d").arg(cluster.conninfo("postgres"));
@@ -65,7 +65,7 @@ fn dumped(cluster: &Cluster) -> String {
     kept.flat_map(|line| [line, "\n"]).collect()
 }
 
-/// What a server makes of what was restored, after it has looked for damage.
+/// Starts a restored cluster, checks it with pg_amcheck, and returns its dump.
 fn started(options: &Options, dir: &Path) -> String {
     let cluster = options.start_in(dir.to_owned());
     cluster.psql(
@@ -82,7 +82,7 @@ fn started(options: &Options, dir: &Path) -> String {
     dump
 }
 
-/// What is in a directory, beside what servers have been asked for there.
+/// Returns the names of the files in a directory.
 fn left(dir: &Path) -> Vec<String> {
     fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
@@ -93,7 +93,7 @@ fn processes_in(dir: &Path) -> Vec<PathBuf> {
     all.filter(|place| place.starts_with(dir)).collect()
 }
 
-/// Restores to both commits and compares.
+/// Restores to both commits and compares with the source.
 fn goes_to_both(rig: &Rig, options: &Options) {
     let exact = dumped(&rig.cluster);
     let (there, onward) = (fresh_dir(), fresh_dir());
@@ -187,7 +187,7 @@ fn nothing_is_left_when_it_cannot_be_done() {
     let said = rig.restore_to("HEAD", &data, &[]).fails(13).stderr_text();
     assert!(said.contains("0003_wrong.sql:1: type \"nonsense\" does not exist (SQLSTATE 42704)"), "{said}");
     assert_eq!((left(&dir), processes_in(&dir)), (vec![], vec![]));
-    // What is in the cluster and in no migration is a difference.
+    // An object that is in the cluster and in no migration is a schema difference.
     rig.cluster.psql("shop", "create table by_hand (id int)");
     rig.sandbox.git(["reset", "-q", "--hard", "HEAD~1"]);
     rig.create(&["--name", "second", "--commit", "HEAD~1", "--force"]);
@@ -195,19 +195,19 @@ fn nothing_is_left_when_it_cannot_be_done() {
     assert!(said.contains("+CREATE TABLE public.by_hand"), "{said}");
     assert_eq!((left(&dir), processes_in(&dir)), (vec![], vec![]));
     rig.restore_to("second", &data, &["--commit", "HEAD", "--allow-schema-difference"]).success();
-    // The steps are shown, and nothing is done.
+    // The steps are shown and not executed.
     let steps = rig.restore_to("HEAD", &dir.join("other"), &["--dry-run"]).success().stdout_text();
     for step in ["recover it with a private server", "run 0002_fine.sql in \"shop\"", "mark \"shop\""] {
         assert!(steps.contains(step), "{step}: {steps}");
     }
     assert_eq!(left(&dir), ["data"]);
-    // At the commit of the backup no server is needed, and else its very version is.
+    // Without migrations no server is needed; with migrations one of the same major version is.
     rig.sandbox.git(["config", "pggit.pgBinDir", versions().join("17/bin").to_str().unwrap()]);
     let said = rig.restore_to("HEAD", &dir.join("other"), &[]).fails(13).stderr_text();
     assert!(said.contains("no postgres of PostgreSQL 15 is installed (there is 17"), "{said}");
     assert_eq!(left(&dir), ["data"]);
     rig.restore_to("HEAD", &dir.join("other"), &["--no-migrate"]).success();
-    // A commit with migrations that this program does not run is refused too.
+    // A commit with migrations in an unsupported layout is refused too.
     rig.migration("0003_more/up.sql", "create table more (id int);");
     let said = rig.restore_to("HEAD", &dir.join("third"), &[]).fails(12).stderr_text();
     assert!(said.contains("migrations/0003_more/up.sql cannot be run"), "{said}");
@@ -261,13 +261,13 @@ fn nobody_need_be_called_postgres_and_owners_stay_owners() {
     assert_eq!(String::from_utf8(out.stdout).unwrap(), "app\napp,boss,nobody\nfalse\n");
 }
 
-/// Runs psql on what a URL leads to, with nothing else said.
+/// Runs a query on the server of a URL, with an empty environment.
 fn asked(url: &str, sql: &str) -> String {
     let out = super::succeeds(crate::cluster::client("psql").args(["-XAtq", "-d", url, "-c", sql]));
     String::from_utf8(out.stdout).unwrap().trim().to_owned()
 }
 
-/// Runs what stops a server, as the one who has to.
+/// Runs the command that stops a server, as the owner of its process.
 fn stop(server: &Value) {
     let words: Vec<&str> =
         server["stop"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
@@ -278,7 +278,7 @@ fn stop(server: &Value) {
 #[test]
 fn a_copy_can_be_started_and_stays_until_it_is_stopped() {
     let rig = Rig::with_pgbackrest();
-    // Whatever the source is told, the copy is told otherwise.
+    // These settings of the source are overridden in the restored cluster.
     let system =
         ["listen_addresses = '*'", "archive_mode = on", "shared_preload_libraries = 'pg_stat_statements'"];
     system.iter().for_each(|one| drop(rig.cluster.psql("postgres", &format!("alter system set {one}"))));
@@ -290,7 +290,7 @@ fn a_copy_can_be_started_and_stays_until_it_is_stopped() {
     let dir = fresh_dir();
     let (first, second) = (dir.join("first"), dir.join("second"));
     let mut command = rig.sandbox.pggit_command();
-    // What the environment says is not for this server.
+    // The environment variables are not for this server.
     let elsewhere =
         command.env("PGHOSTADDR", "127.0.0.1").env("PGPORT", "1").env("PGOPTIONS", "-c nonsense=1");
     elsewhere.args(["backup", "restore", "HEAD", "--start", "--json", "--to", first.to_str().unwrap()]);
@@ -305,7 +305,7 @@ fn a_copy_can_be_started_and_stays_until_it_is_stopped() {
     ] {
         assert_eq!(asked(url, &format!("show {setting}")), value, "{setting}");
     }
-    // A moment has no commit; it has what was there then.
+    // A cluster that was recovered to a point in time is not at a commit.
     let to = second.to_str().unwrap();
     let point = ["backup", "restore", "first", "--to", to, "--start", "--restore-point", "before"];
     let other = rig.pggit(&point).success();
@@ -327,12 +327,11 @@ fn a_copy_can_be_started_and_stays_until_it_is_stopped() {
     assert!(said.contains("too long a path for the socket"), "{said}");
     rig.restore_to("HEAD", &odd, &["--start", "--archive-mode", "preserve"]).fails(129);
     assert_eq!(left(&dir).len(), 2);
-    // pgBackRest would give it to a shell, too.
+    // pgBackRest would pass the path to a shell, too.
     rig.restore_to("HEAD", &odd, &[]).fails(12);
 }
 
-/// Backs up a cluster with a tablespace, and returns the directory of the tablespace, which is free
-/// again.
+/// Backs up a cluster with a tablespace. Returns the directory of the tablespace, which is empty again.
 fn tablespace_backed_up(rig: &Rig) -> PathBuf {
     let space = fresh_dir().join("space");
     fs::create_dir(&space).unwrap();

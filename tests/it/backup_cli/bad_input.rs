@@ -1,5 +1,4 @@
-//! Input that is wrong, hostile or damaged: it is refused in clear words and
-//! leaves everything as it was.
+//! Invalid, hostile or damaged input: it is refused with a clear error and changes nothing.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -12,8 +11,7 @@ use crate::sandbox::Sandbox;
 
 const REGISTER: [&str; 6] = ["backup", "register", "-d=shop", "--tool=zfs", "--size=1", "--quiet"];
 
-/// Runs each of the argument lists, which must fail with the status and the
-/// words and must not change a ref.
+/// Runs each of the argument lists, which must fail with this status and text and must not change a ref.
 #[track_caller]
 fn all_refused(sandbox: &Sandbox, cases: &[(&[&str], i32, &str)]) {
     let refs = sandbox.git(["for-each-ref"]);
@@ -108,7 +106,7 @@ fn arguments_that_are_not_utf_8() {
         assert!(output.stderr_text().contains("invalid UTF-8"), "{}", output.snapshot());
     }
     assert_eq!(sandbox.git(["for-each-ref"]), refs);
-    // A file may be called as it likes.
+    // The name of a file may be any bytes.
     let file = sandbox.repo().join(OsStr::from_bytes(b"\xff.json"));
     fs::write(&file, r#"{"a":1}"#).unwrap();
     let mut command = sandbox.pggit_command();
@@ -270,7 +268,7 @@ fn secrets_are_refused_and_not_repeated() {
     assert_eq!(sandbox.git(["for-each-ref"]), refs);
 }
 
-/// Writes a file into the newest ledger commit of HEAD by hand.
+/// Replaces a file in the latest ledger commit of HEAD.
 fn damage(sandbox: &Sandbox, file: &str, content: &str) {
     let head = sandbox.git(["rev-parse", "HEAD"]);
     sandbox.git(["switch", "-q", "--detach", &format!("refs/backups/{head}")]);
@@ -343,7 +341,7 @@ fn a_damaged_note_is_put_right() {
             IDS[0]
         )
     );
-    // Not even text.
+    // The note is not even text.
     let blob = pggit_blob(&sandbox, b"\xff\xfe\0");
     sandbox.git(["notes", "--ref=backups", "add", "-f", "-C", &blob, "HEAD"]);
     let _tagged = sandbox.pggit(["backup", "tag", "latest", "x"]).success();

@@ -1,4 +1,4 @@
-//! Commands that change records, as people use them.
+//! Commands that change records, as users run them.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use super::views::owners;
 use super::{IDS, append, history, pggit_with, register, registered};
 use crate::sandbox::Sandbox;
 
-/// One line of `git log` per event of the ledger.
+/// Returns one line of `git log` per event of the ledger.
 fn audit(sandbox: &Sandbox) -> String {
     let head = sandbox.git(["rev-parse", "HEAD"]);
     sandbox.git([
@@ -96,7 +96,7 @@ fn register_prints_the_id_and_records_everything() {
         (&json["postgres"]["stop_lsn"], &json["postgres"]["timeline"]),
         (&json!("16/B374D950"), &json!(3))
     );
-    // Both events are one commit of the ledger.
+    // Both events are in one commit of the ledger.
     assert_eq!(audit(&sandbox), "backup: completed weekly (full, pgbackrest, 1.2 GiB)");
     sandbox.git(["fsck", "--strict", "--no-dangling"]);
 }
@@ -252,7 +252,7 @@ fn tags_come_and_go() {
     );
     let commits = audit(&sandbox);
     assert!(run(&["tag", "x", "pinned"]).ends_with("[exit 0]\n"));
-    assert_eq!(audit(&sandbox), commits, "what is there already is no event");
+    assert_eq!(audit(&sandbox), commits, "an unchanged value is not an event");
     assert_eq!(run(&["untag", "x", "pinned"]), "[stderr]\nuntagged x of shop ([ID1]): pinned\n[exit 0]\n");
     assert_eq!(
         run(&["untag", "x", "ticket", "pinned"]),
@@ -304,7 +304,7 @@ fn facts_are_added_replaced_and_removed() {
     assert_eq!(json["metadata"], json!({ "rows": 12 }));
 }
 
-/// Three records in progress whose owners are dead, alive and far away.
+/// Makes three records in progress: the owner is dead, alive, or on another host.
 fn orphans() -> Sandbox {
     let sandbox = history();
     for ((id, owner), name) in IDS.iter().zip(owners()).zip(["dead", "alive", "far"]) {

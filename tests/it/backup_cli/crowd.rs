@@ -1,5 +1,4 @@
-//! Many processes at once on one schema commit, beside git's own maintenance
-//! and under SIGKILL.
+//! Many concurrent processes on one schema commit, during maintenance by git and under SIGKILL.
 
 use std::io::Read;
 use std::process::{Child, Stdio};
@@ -13,7 +12,7 @@ use crate::sandbox::Sandbox;
 
 const WRITERS: usize = 8;
 
-/// Registrations of each writer; `PGGIT_TEST_LONG=1` makes it the full number.
+/// Returns the number of registrations of each writer; 200 with `PGGIT_TEST_LONG`.
 fn each() -> usize {
     if std::env::var_os("PGGIT_TEST_LONG").is_some() { 200 } else { 12 }
 }
@@ -44,21 +43,21 @@ fn of_two_processes_that_complete_a_backup_one_wins() {
     }
 }
 
-/// Starts a process that registers and completes a backup.
+/// Starts a process that registers a completed backup.
 fn writer(sandbox: &Sandbox) -> Child {
     let mut command = sandbox.pggit_command();
     command.args(["backup", "register", "-d=shop", "--tool=zfs", "--size=1"]);
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts")
 }
 
-/// The id that a writer printed before it ended: what it acknowledged.
+/// Returns the id that a writer printed before it exited: the registration that it acknowledged.
 fn acknowledged(child: &mut Child) -> Option<String> {
     let mut said = String::new();
     child.stdout.take()?.read_to_string(&mut said).ok()?;
     said.strip_suffix('\n').map(str::to_owned)
 }
 
-/// Runs `git gc` and `git pack-refs` over and over while `work` is done.
+/// Runs `git gc` and `git pack-refs` repeatedly while `work` runs.
 fn beside_maintenance<T>(sandbox: &Sandbox, work: impl FnOnce() -> T) -> T {
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -66,7 +65,7 @@ fn beside_maintenance<T>(sandbox: &Sandbox, work: impl FnOnce() -> T) -> T {
             let done = &done;
             scope.spawn(move || {
                 while !done.load(Ordering::Relaxed) {
-                    // They may fail on each other's locks; they must not hurt.
+                    // They may fail on each other's locks, but must not damage anything.
                     let _ = sandbox.output(sandbox.command("git").args(args));
                 }
             });
@@ -77,8 +76,8 @@ fn beside_maintenance<T>(sandbox: &Sandbox, work: impl FnOnce() -> T) -> T {
     })
 }
 
-/// Every acknowledged record is there, once, and complete; git finds nothing
-/// wrong. Returns how many records there are.
+/// Asserts that every acknowledged record exists once and is completed, and that git finds no error.
+/// Returns the number of records.
 fn check(sandbox: &Sandbox, acknowledged: &[String]) -> usize {
     let list = sandbox.pggit(["backup", "list", "--json"]).success();
     assert!(list.stderr.is_empty(), "{}", list.stderr_text());
@@ -130,7 +129,7 @@ fn writers_beside_gc_and_pack_refs_lose_nothing() {
     assert_eq!(locks(&sandbox), [""; 0]);
 }
 
-/// Numbers that look like chance and are the same in every run (xorshift).
+/// Pseudo-random numbers that are the same in every run (xorshift).
 pub struct Chance(pub u64);
 
 impl Chance {
@@ -142,7 +141,7 @@ impl Chance {
     }
 }
 
-/// Kills `child` after `life`. Returns whether it had ended by itself.
+/// Kills `child` after `life`. Returns true if it had exited before.
 pub fn killed_after(child: &mut Child, life: Duration) -> bool {
     let (_never, silence) = std::sync::mpsc::channel::<()>();
     let _ = silence.recv_timeout(life);
@@ -153,7 +152,7 @@ pub fn killed_after(child: &mut Child, life: Duration) -> bool {
 #[test]
 fn writers_that_are_killed_leave_no_lock_and_lose_nothing_they_acknowledged() {
     let sandbox = history();
-    // How long one takes here, so that they are killed at any moment of it.
+    // The duration of one registration on this machine; the writers are killed at any point of it.
     let born = Instant::now();
     register(&sandbox, &["--size=1"]);
     let life = born.elapsed().max(Duration::from_millis(5)) * 3;
@@ -188,7 +187,7 @@ fn writers_that_are_killed_leave_no_lock_and_lose_nothing_they_acknowledged() {
         "{killed} killed, {survivors} lived, {} acknowledged",
         ids.len()
     );
-    // A git that outlived its writer finishes what it began.
+    // A git process that survived its writer finishes its work.
     let deadline = Instant::now() + Duration::from_secs(30);
     while !locks(&sandbox).is_empty() && Instant::now() < deadline {
         crate::cluster::pause();
@@ -196,7 +195,7 @@ fn writers_that_are_killed_leave_no_lock_and_lose_nothing_they_acknowledged() {
     assert_eq!(locks(&sandbox), [""; 0]);
     let records = check(&sandbox, &ids);
     assert!(records > ids.len() && records <= 1 + survivors + killed, "{records} records");
-    // And the ledger goes on as before.
+    // The ledger still accepts records.
     ids.push(register(&sandbox, &["--size=1"]));
     assert_eq!(check(&sandbox, &ids), records + 1);
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::sandbox::{Output, Sandbox};
 
-/// Ids that are the same in every run and differ early.
+/// Ids that are the same in every run and have different first digits.
 pub(crate) const IDS: [&str; 4] = [
     "01aa0001-0000-7000-8000-000000000001",
     "01aa0002-0000-7000-8000-000000000002",
@@ -21,7 +21,7 @@ pub(crate) const IDS: [&str; 4] = [
     "01aa0004-0000-7000-8000-000000000004",
 ];
 
-/// A repository with three commits: one, two and three.
+/// Makes a repository with three commits: one, two and three.
 pub(crate) fn history() -> Sandbox {
     let mut sandbox = Sandbox::new();
     for variable in ["GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"] {
@@ -41,7 +41,7 @@ pub(crate) fn pggit_with(sandbox: &Sandbox, args: &[&str], input: &[u8]) -> Outp
     sandbox.output(sandbox.pggit_command().args(args).stdin(Stdio::from(file)))
 }
 
-/// Adds an event with a fixed time and place.
+/// Adds an event with a fixed time and host.
 #[track_caller]
 pub(crate) fn append(sandbox: &Sandbox, id: &str, minute: u32, mut event: Value) {
     event["backup"] = id.into();
@@ -51,7 +51,7 @@ pub(crate) fn append(sandbox: &Sandbox, id: &str, minute: u32, mut event: Value)
     drop(output.success());
 }
 
-/// Registers a backup with a fixed id, time and place.
+/// Registers a backup with a fixed id, time and host.
 #[track_caller]
 pub(crate) fn registered(sandbox: &Sandbox, id: &str, minute: u32, rev: &str, mut more: Value) {
     more["kind"] = "registered".into();
@@ -77,8 +77,8 @@ pub(crate) fn completed(sandbox: &Sandbox, id: &str, minute: u32) {
     );
 }
 
-/// A small world: a complete and verified backup of one, an incremental on two
-/// that needs it and failed, one in progress on three.
+/// Makes three records: a completed and verified backup of one, a failed incremental backup on two that
+/// depends on it, and one in progress on three.
 pub(crate) fn world() -> Sandbox {
     let sandbox = history();
     registered(&sandbox, IDS[0], 1, "HEAD~2", json!({ "name": "base", "tags": { "pinned": "" } }));
@@ -108,7 +108,7 @@ pub(crate) fn world() -> Sandbox {
     sandbox
 }
 
-/// Registers a backup as people do; returns its id.
+/// Registers a backup as users do. Returns its id.
 #[track_caller]
 pub(crate) fn register(sandbox: &Sandbox, more: &[&str]) -> String {
     let args = [&["backup", "register", "-d", "shop", "--tool", "zfs"], more].concat();

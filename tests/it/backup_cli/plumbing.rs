@@ -1,4 +1,4 @@
-//! cat, for-each and append.
+//! The commands cat, for-each and append.
 
 use serde_json::{Value, json};
 
@@ -89,7 +89,7 @@ fn append_fills_in_what_every_event_has() {
     let stored = sandbox.pggit(["backup", "cat", "x", output.stdout_text().trim()]).success().json();
     assert_eq!((&stored["format"], &stored["by"]), (&json!(1), &json!("Ada <ada@example.com>")));
     assert_eq!((&stored["future"], &stored["clock"]), (&json!([1]), &json!(3)), "{stored}");
-    // The same event again is no change, and its time is in the format's form.
+    // The same event again is no change, and its time is stored in the form of the format.
     let mut again = stored.clone();
     again["at"] = json!("2026-11-21T04:40:06+01:00");
     again["id"] = json!(IDS[3]);

@@ -1,4 +1,4 @@
-//! What is shown: lists, one record, the log, coverage, differences.
+//! Output for users: lists, one record, the log, coverage, differences.
 
 use pggit::clock::System;
 use pggit::domain::{Line, Owner};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{IDS, append, completed, history, register, registered, world};
 use crate::sandbox::Sandbox;
 
-/// Columns two spaces apart, whatever their width: ages get longer.
+/// Returns the text with columns two spaces apart: the width depends on the ages.
 fn squeezed(text: &str) -> String {
     let mut out = String::new();
     for c in text.chars() {
@@ -219,7 +219,7 @@ fn branches_that_meet_at_a_commit_count_its_backups_once() {
     );
     let counted = json["branches"].as_array().unwrap();
     assert!(counted.len() == 4 && counted.iter().all(|branch| branch["tip"]["backups"] == 1), "{json}");
-    // What the program says of a merge is what git says.
+    // The coverage of a merge equals that of git.
     sandbox.git(["switch", "-q", "a"]);
     sandbox.commit("a.sql", "a", "on a");
     sandbox.git(["switch", "-q", "b"]);
@@ -329,8 +329,8 @@ fn diff_is_git_s() {
     );
 }
 
-/// An owner that died with its boot, one that lives (this process), and one
-/// that cannot be seen from here.
+/// Returns the owners of three attempts: one from before the last boot, this process, and one on another
+/// host.
 pub(super) fn owners() -> [Value; 3] {
     let me = Owner::current().expect("this process is known");
     let dead = Owner { boot_id: Line::lossy("before"), ..me.clone() };

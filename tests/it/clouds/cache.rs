@@ -1,4 +1,4 @@
-//! Packs of a cloud on disk.
+//! The local cache for packs of a cloud.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use pggit::store::Store;
 use super::proxy::{Crowd, Fault, Proxy, Seen};
 use super::{Place, S3S, get, noise, put};
 
-/// An artifact in several packs, with a directory for copies of them.
+/// An artifact in several packs, with a directory for the cache.
 struct Scene {
     place: Place,
     location: String,
@@ -36,7 +36,7 @@ impl Scene {
         assert!(get(&self.store(cache), &self.location).unwrap() == self.content);
     }
 
-    /// Through a proxy; how long it took.
+    /// Reads the artifact through a proxy.
     fn read_through(&self, proxy: &Proxy, cache: u64) {
         let other = Self {
             place: self.place.through(&proxy.address),
@@ -83,13 +83,13 @@ fn packs_are_fetched_once_for_all_who_read() {
         }
     });
     assert_eq!(proxy.seen().iter().filter(|seen| reads_pack(seen)).count(), 3);
-    // Another process finds them there.
+    // Another process finds the packs in the cache.
     through.read(ROOM);
     assert_eq!(proxy.seen().iter().filter(|seen| reads_pack(seen)).count(), 3);
     assert_eq!(through.files().len(), 3);
 }
 
-/// As processes of their own would: they know nothing of each other.
+/// Readers share no state, as separate processes do.
 #[test]
 fn strangers_share_a_cache() {
     let scene = Scene::new(20);
@@ -126,7 +126,7 @@ fn damaged_files_are_fetched_again() {
         scene.read(ROOM);
         assert!(fs::read(&files[0]).unwrap() == good);
     }
-    // A file that is right stays, whatever else is wrong.
+    // A correct file is kept when others are damaged or missing.
     fs::remove_file(&files[1]).unwrap();
     scene.read(ROOM);
     assert_eq!(scene.files(), files);
@@ -135,7 +135,7 @@ fn damaged_files_are_fetched_again() {
 #[test]
 fn a_place_that_cannot_be_written_is_no_reason_not_to_read() {
     let scene = Scene::new(2);
-    // A file where the directory should be, even for root.
+    // The directory cannot be created, not even by root: a file has its name.
     let blocked = scene.directory.path().join("file");
     fs::write(&blocked, "").unwrap();
     let mut access = scene.place.access();
@@ -161,7 +161,7 @@ fn a_pack_that_is_damaged_in_the_cloud_is_not_kept() {
     assert_eq!(through.files(), [] as [PathBuf; 0]);
 }
 
-/// A cloud takes its time for each answer; a reader waits for several at once.
+/// Each response of a cloud has a latency, so a reader sends several requests at once.
 #[test]
 fn packs_are_fetched_several_at_once_before_they_are_needed() {
     let scene = Scene::new(64);

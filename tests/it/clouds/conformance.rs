@@ -1,4 +1,4 @@
-//! What every place has to do, with the same words for each.
+//! The behaviour that is expected of every place, with the same tests for each.
 
 use std::sync::Barrier;
 use std::thread;
@@ -57,7 +57,7 @@ fn artifacts_come_back(place: &Place) {
     assert!(second.stored_bytes < first.stored_bytes / 20, "{second:?}");
     let odd = put(&store, "a b/é", "c", b"").unwrap();
 
-    // Somebody else reads it.
+    // Another process reads the store.
     let store = place.open();
     let ids =
         |listed: Vec<pggit::store::ListedArtifact>| listed.into_iter().map(|l| l.id).collect::<Vec<_>>();
@@ -113,13 +113,13 @@ fn commands_work(place: &Place) {
         .stdout_text();
     let listed = sandbox.pggit(["store", "list", "--store", &url]).success().stdout_text();
     assert!(listed.starts_with(id.trim()), "{listed}");
-    // The second time from the cache.
+    // The second read uses the cache.
     for _ in 0..2 {
         assert_eq!(sandbox.pggit(["store", "get", "--store", &url, id.trim()]).success().stdout, content);
     }
 }
 
-/// Sixteen who make a store at the same time: whose it is all of them agree on.
+/// Sixteen processes create a store at the same time: exactly one succeeds.
 fn exactly_one_wins(place: &Place) {
     let start = Barrier::new(16);
     let won = thread::scope(|scope| {
@@ -155,8 +155,8 @@ fn exactly_one_of_sixteen_wins_on_azurite() {
     exactly_one_wins(&AZURITE.place());
 }
 
-/// On s3s-fs several may win a race for a name: its create-only writes are not
-/// atomic. What has a name of its own, as all that backups write, is safe there.
+/// On s3s-fs several writers may succeed with the same name: its create-only writes are not atomic. Backups
+/// are safe there, because each writes objects with names of its own.
 #[test]
 fn sixteen_writers_are_safe_without_atomic_creation() {
     let place = S3S.place();

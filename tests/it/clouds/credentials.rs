@@ -1,4 +1,4 @@
-//! Who we are for a cloud, and what is said when it does not let us.
+//! Credentials for clouds, and the errors if a cloud does not accept them.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +11,7 @@ use super::proxy::{Fault, Proxy};
 use super::{AZURITE, MOTO, Place, S3S, now};
 use crate::sandbox::Sandbox;
 
-/// An answer of the metadata service, for keys that s3s knows.
+/// A response of the metadata service, with keys that s3s accepts.
 const METADATA: &str = r#"{"Code":"Success","AccessKeyId":"AKIAEXAMPLE","SecretAccessKey":"secretsecret","Token":"","Expiration":"2099-01-01T00:00:00Z","RoleArn":"x"}"#;
 
 fn error_of(place: &Place) -> String {
@@ -20,7 +20,7 @@ fn error_of(place: &Place) -> String {
     error.to_string()
 }
 
-/// Without the keys, and with nobody to ask for others but `address`.
+/// Removes the keys, and makes `metadata` the only service that can provide others.
 fn on_a_machine(place: &Place, metadata: &str) -> Place {
     let mut place = place.with("AWS_EC2_METADATA_SERVICE_ENDPOINT", &format!("http://{metadata}"));
     place.variables.retain(|(name, _)| !name.contains("_KEY"));
@@ -46,7 +46,7 @@ fn wrong_keys_are_said_to_be_wrong() {
 
 #[test]
 fn a_bucket_that_is_not_there_is_not_a_store_that_is_not_there() {
-    // s3s-fs says the same of a bucket and of an object.
+    // s3s-fs sends the same error for a missing bucket and a missing object.
     for mut place in [MOTO.place(), AZURITE.place()] {
         place.url = place.url.to_string().replace("//store/", "//elsewhere/").parse().unwrap();
         let error = error_of(&place);
@@ -112,7 +112,7 @@ fn a_container_has_its_own_keys() {
         .init();
 }
 
-/// A sandbox whose user has these files for the AWS command line.
+/// Makes a sandbox whose user has these files of the AWS command line.
 fn with_profiles(credentials: &str, config: &str) -> Sandbox {
     let sandbox = Sandbox::new();
     let directory = sandbox.home().join(".aws");
@@ -156,7 +156,7 @@ fn profiles_name_keys_servers_and_programs() {
         let text = sandbox.pggit(show).fails(19).stderr_text();
         assert!(text.contains(reason) && !text.contains("s3cret"), "{text}");
     }
-    // Stores in directories have nothing to do with it.
+    // Stores in directories do not use the profile.
     let directory = sandbox.path().join("store");
     let _ = sandbox.pggit(["store", "init", directory.to_str().unwrap()]).success();
 }
@@ -166,12 +166,12 @@ fn program(path: &Path, text: &str) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// There is no server that behaves like Google's and can be had here. What is
-/// asked is looked at, and what its answers mean; not what it does with them.
+/// No server with the behaviour of Google's is available for tests. The tests check the requests, and how
+/// responses are interpreted, but not the effect of the requests.
 mod google {
     use super::*;
 
-    /// With the key of a service account that needs no token.
+    /// Returns a place with the key of a service account that needs no token.
     fn place(address: &str, directory: &Path) -> Place {
         let key = directory.join("key.json");
         let json = r#"{"gcs_base_url":"http://ADDRESS","disable_oauth":true,"client_email":"","private_key":"","private_key_id":""}"#;

@@ -1,4 +1,4 @@
-//! What networks and servers do, and what it means for what is stored.
+//! Failures of networks and servers, and their effect on stored artifacts.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
@@ -37,7 +37,7 @@ impl Scene {
         Store::open(&self.place.url, &self.place.through(&self.proxy.address).access())
     }
 
-    /// Writes and reads through the proxy as if nothing were wrong with it.
+    /// Writes and reads through the proxy, which must succeed.
     fn all_is_well(&self) {
         let store = self.store().unwrap();
         let mut content = self.content.clone();
@@ -45,11 +45,11 @@ impl Scene {
         let second = put(&store, "shop", "b", &content).unwrap();
         assert_eq!(get(&store, &second.location).unwrap(), content);
         assert_eq!(get(&store, &self.first).unwrap(), self.content);
-        // What was acknowledged is there for those whose network is fine.
+        // Acknowledged artifacts can be read without the proxy.
         let direct = self.place.open();
         assert_eq!(direct.list().unwrap().len(), 2);
         assert_eq!(get(&direct, &second.location).unwrap(), content);
-        // What keeps a store in order gets through, too.
+        // Maintenance of the store succeeds through the proxy, too.
         store.remove(&second.location).unwrap();
         assert_eq!(store.collect(&Quiet).unwrap().removed.count, 1);
         let all = CheckOptions { read: Some(Portion::All), expected: vec![self.first.clone()] };
@@ -57,7 +57,7 @@ impl Scene {
         assert!(checked.is_sound() && checked.packs == 1, "{checked:?}");
     }
 
-    /// After something failed: what there was is there, and trying again works.
+    /// Asserts after a failure that earlier artifacts exist and that a second attempt succeeds.
     fn nothing_is_lost(&self) {
         let direct = self.place.open();
         assert_eq!(direct.list().unwrap().len(), 1);
@@ -67,7 +67,7 @@ impl Scene {
     }
 }
 
-/// Every second request has this fault: all succeed in the end.
+/// Every second request has this fault; all operations succeed in the end.
 fn every_second(cloud: &Cloud, fault: Fault) {
     let count = AtomicUsize::new(0);
     let scene = Scene::new(cloud, move |_| match count.fetch_add(1, Ordering::Relaxed) % 2 {
@@ -86,7 +86,7 @@ macro_rules! survived {
 
 survived! {
     connections_that_break_before_the_server_has_the_request: Fault::Lost,
-    // A write that was done comes again: the object is there, and it is ours.
+    // A write that was done is retried: the object exists, and it is ours.
     connections_that_break_after_the_server_has_done_it: Fault::AnswerLost,
     answers_that_break_off: Fault::Half,
     internal_errors: Fault::Answer(500, "", "<Error><Code>InternalError</Code></Error>"),
@@ -127,7 +127,7 @@ fn a_server_that_never_gets_better_is_given_up() {
     });
     let error = put(&scene.store().unwrap(), "shop", "b", &noise(8, 100_000)).unwrap_err();
     assert!(error.retry() && error.to_string().contains("SlowDown: Please reduce"), "{error}");
-    // Five times, and not for ever.
+    // The request is sent five times.
     assert_eq!(scene.proxy.seen().iter().filter(|seen| seen.writes_pack()).count(), 5);
     scene.nothing_is_lost();
 }
@@ -165,7 +165,7 @@ fn credentials_that_expire_meanwhile_are_said_to_have() {
 
 #[test]
 fn a_name_that_two_write_at_once_is_tried_again() {
-    // What S3 answers to one of them.
+    // The response of S3 to one of them.
     const CONFLICT: &str = "<Error><Code>ConditionalRequestConflict</Code></Error>";
     let count = AtomicUsize::new(0);
     let scene = Scene::new(&MOTO, move |seen| {
@@ -205,7 +205,7 @@ fn so_many_requests_at_once_and_no_more() {
     assert_eq!(crowd.most(), 8, "at once");
 }
 
-/// A writer that is killed while a pack is on its way, and between its steps.
+/// A writer is killed while it uploads a pack, and between its steps.
 #[test]
 fn writers_that_are_killed_leave_nothing_that_counts() {
     let pid = Arc::new(AtomicU32::new(0));
@@ -228,12 +228,12 @@ fn writers_that_are_killed_leave_nothing_that_counts() {
     std::fs::write(sandbox.repo().join("dump"), noise(9, 500_000)).unwrap();
     let put = ["store", "put", "--store", &url, "--database", "shop", "dump"];
 
-    // It waits for its input until we know who it is.
+    // The program waits for its input until its process id is known.
     let mut command = sandbox.pggit_command();
     command.args(&put[..put.len() - 1]).stdin(std::process::Stdio::piped());
     let mut child = command.spawn().unwrap();
     pid.store(child.id(), Ordering::SeqCst);
-    // It may be dead before it has read all of it.
+    // The program may be killed before it has read all of its input.
     let _ = std::io::Write::write_all(&mut child.stdin.take().unwrap(), &noise(9, 500_000));
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&child.wait().unwrap()), Some(9));
 
@@ -242,7 +242,7 @@ fn writers_that_are_killed_leave_nothing_that_counts() {
         assert_eq!(output.status, -1, "{point}: {}", output.snapshot());
     }
     scene.nothing_is_lost();
-    // Dead only after the artifact was complete: then it counts.
+    // A writer that is killed after the artifact is complete leaves a valid artifact.
     let output =
         sandbox.output(sandbox.pggit_command().args(put).env("PGGIT_CRASH_AT", "store.artifact.written"));
     assert_eq!(output.status, -1, "{}", output.snapshot());
@@ -258,7 +258,7 @@ fn writers_that_are_killed_leave_nothing_that_counts() {
 
 #[test]
 fn nobody_there_is_said_at_once() {
-    // A port that was free a moment ago.
+    // Nothing listens on this port any more.
     let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let place = S3S.place();
     let mut access = place.through(&address).access();

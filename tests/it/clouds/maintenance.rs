@@ -1,4 +1,4 @@
-//! Garbage, checks, repairs and copies, everywhere and sealed or not.
+//! Garbage collection, checks, repairs and copies, in all places, encrypted or not.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,7 +13,7 @@ use super::server::{ACCOUNT, KEY};
 use super::{Place, noise};
 use crate::sandbox::{Output, Sandbox};
 
-/// The objects of a place, past the program.
+/// Access to the objects of a place without git-pggit.
 enum Raw {
     Files(std::path::PathBuf),
     Cloud { store: Box<dyn ObjectStore>, prefix: String, runtime: Runtime },
@@ -74,7 +74,7 @@ impl Raw {
         }
     }
 
-    /// The names of what is there.
+    /// Returns the names of the objects below a directory.
     fn names(&self, below: &str) -> Vec<String> {
         let mut names: Vec<String> = match self {
             Self::Files(root) => crate::stores::files(&root.join(below))
@@ -96,7 +96,7 @@ impl Raw {
     }
 }
 
-/// A store with its user.
+/// A store and its user.
 struct Scene {
     sandbox: Sandbox,
     url: String,
@@ -169,7 +169,7 @@ fn kept(place: &Place, sealed: bool) {
     let raw = Raw::of(place);
     let packs = raw.names("packs").len();
 
-    // What is removed becomes garbage, and garbage goes.
+    // Removed artifacts become garbage, and garbage is collected.
     let _ = scene.run(&["remove", "--force", &crm]).success();
     let planned = scene.run(&["gc"]).success().stdout_text();
     assert_eq!(raw.names("packs").len(), packs, "{planned}");
@@ -180,14 +180,14 @@ fn kept(place: &Place, sealed: bool) {
     }
     scene.assert_holds(&scene.url, &contents);
 
-    // A copy has the same.
+    // A copy has the same content.
     let copied = scene.run(&["copy", &scene.copy]).success().stdout_text();
     assert!(copied.starts_with("copied 3 artifacts with 3 packs"), "{copied}");
     let again = scene.run(&["copy", &scene.copy]).success().stdout_text();
     assert!(again.ends_with("3 were there already\n"), "{again}");
     scene.assert_holds(&scene.copy, &contents);
 
-    // What is damaged is named, and comes back.
+    // Damaged objects are named and repaired.
     let names = raw.names("packs");
     raw.overwrite(&names[0], b"damaged".to_vec());
     raw.remove(&names[1]);
@@ -205,7 +205,7 @@ fn kept(place: &Place, sealed: bool) {
     assert_eq!(raw.names("packs"), names);
     assert_eq!(raw.names("artifacts").len(), manifests.len());
     scene.assert_holds(&scene.url, &contents);
-    // And it is one to build on.
+    // A later version can use the repaired artifact as its base.
     content[1000..1100].fill(9);
     contents.insert(scene.put("shop", &content), content);
     let grown: usize = scene.run(&["stats", "--json"]).success().json()["packs"].as_u64().unwrap() as usize;

@@ -1,4 +1,4 @@
-//! Stores in clouds: on servers that speak the protocols of the real ones.
+//! Stores in clouds: on servers with the protocols of the real ones.
 //!
 //! | here | protocol | checks signatures | create-only is atomic |
 //! |---|---|---|---|
@@ -24,18 +24,18 @@ use pggit::store::{Access, Chunking, CloudSettings, Error, NewArtifact, Publishe
 
 pub use server::{AZURITE, MOTO, S3S};
 
-/// Where a store can be, and what is needed to reach it.
+/// A location for a store, and the variables that are needed for access.
 #[derive(Clone)]
 pub struct Place {
-    /// The bucket with a directory of its own in it.
+    /// The bucket with a directory in it that only one test uses.
     pub url: StoreUrl,
     pub variables: Vec<(String, String)>,
-    /// Where the server listens.
+    /// The address on which the server listens.
     pub address: String,
 }
 
 impl Place {
-    /// A place in the bucket `store` of a cloud, for one test.
+    /// Returns a place in the bucket `store` of a cloud, for one test.
     pub fn new(scheme: &str, address: &str, variables: &[(&str, String)]) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -44,7 +44,7 @@ impl Place {
         Self { url, variables, address: address.to_owned() }
     }
 
-    /// The same, with another value of a variable.
+    /// Returns the place with another value of a variable.
     pub fn with(&self, name: &str, value: &str) -> Self {
         let mut place = self.clone();
         place.variables.retain(|(known, _)| known != name);
@@ -52,7 +52,7 @@ impl Place {
         place
     }
 
-    /// The same, reached at another address.
+    /// Returns the place with another address.
     pub fn through(&self, address: &str) -> Self {
         let mut place = self.clone();
         for (_, value) in &mut place.variables {
@@ -62,7 +62,7 @@ impl Place {
         place
     }
 
-    /// Impatient, so that tests end.
+    /// Returns settings with short timeouts and few retries.
     pub fn access(&self) -> Access {
         Access {
             cloud: CloudSettings {
@@ -98,7 +98,7 @@ pub fn put(store: &Store, lineage: &str, id: &str, content: &[u8]) -> Result<Pub
     writer.publish(None)
 }
 
-/// What the artifact at `location` has in its file.
+/// Returns the content of the artifact at `location`.
 pub fn get(store: &Store, location: &str) -> Result<Vec<u8>, Error> {
     let mut content = Vec::new();
     let mut reader = store.at(location)?.read("dump.custom")?;
@@ -106,7 +106,7 @@ pub fn get(store: &Store, location: &str) -> Result<Vec<u8>, Error> {
     Ok(content)
 }
 
-/// Bytes that do not compress.
+/// Returns incompressible bytes.
 pub fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
     let mut hasher = blake3::Hasher::new();

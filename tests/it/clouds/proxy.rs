@@ -1,4 +1,4 @@
-//! A proxy that does what networks do at their worst.
+//! A proxy that simulates failures of networks.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -9,36 +9,35 @@ use std::time::Duration;
 /// The size of a piece of [`Fault::Trickle`].
 const PIECE_BYTES: usize = 251;
 
-/// What becomes of a request.
+/// The fault of a request.
 #[derive(Clone, Debug)]
 pub enum Fault {
-    /// It is answered by the server.
+    /// The server answers the request.
     None,
-    /// The connection breaks before the server has it.
+    /// The connection breaks before the server receives the request.
     Lost,
-    /// The connection breaks after the server has done it.
+    /// The connection breaks after the server has processed the request.
     AnswerLost,
-    /// Half of the answer's body comes.
+    /// The client receives half of the body of the response.
     Half,
-    /// The server is not asked; this is the answer.
+    /// The server does not receive the request; the proxy sends this response.
     Answer(u16, &'static str, &'static str),
-    /// Nothing comes, for ever.
+    /// The client receives no response.
     Silence,
-    /// The answer comes in many small pieces.
+    /// The client receives the response in many small pieces.
     Trickle,
 }
 
-/// Counts who is there at once.
+/// Counts concurrent requests.
 #[derive(Default)]
 pub struct Crowd {
-    /// Those who are there, and the most that were.
+    /// The current number of requests, and the largest so far.
     state: Mutex<(usize, usize)>,
     came: Condvar,
 }
 
 impl Crowd {
-    /// Comes, stays until `wanted` were there at once (who is alone for too long
-    /// goes on alone), and goes.
+    /// Waits until `wanted` requests were there at once, for at most a second.
     pub fn meet(&self, wanted: usize) {
         let mut state = self.state.lock().unwrap();
         state.0 += 1;
@@ -48,7 +47,7 @@ impl Crowd {
         waiting.unwrap().0.0 -= 1;
     }
 
-    /// The most that were there at once.
+    /// Returns the largest number of concurrent requests.
     pub fn most(&self) -> usize {
         self.state.lock().unwrap().1
     }
@@ -59,12 +58,12 @@ impl Crowd {
 pub struct Seen {
     pub method: String,
     pub target: String,
-    /// All of its head.
+    /// The request line and all headers.
     pub head: String,
 }
 
 impl Seen {
-    /// Whether it writes a pack.
+    /// Returns true if the request writes a pack.
     pub fn writes_pack(&self) -> bool {
         self.method == "PUT" && self.target.contains("/packs/")
     }
@@ -72,14 +71,14 @@ impl Seen {
 
 type Plan = dyn Fn(&Seen) -> Fault + Send + Sync;
 
-/// It listens until this process ends.
+/// A proxy that listens until this process exits.
 pub struct Proxy {
     pub address: String,
     seen: Arc<Mutex<Vec<Seen>>>,
 }
 
 impl Proxy {
-    /// In front of `server`; `plan` says what becomes of each request.
+    /// Starts a proxy in front of `server`; `plan` returns the fault of each request.
     pub fn start(server: &str, plan: impl Fn(&Seen) -> Fault + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -88,14 +87,14 @@ impl Proxy {
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 let (server, plan, log) = (server.clone(), Arc::clone(&plan), Arc::clone(&log));
-                // Who breaks connections does not care how the others end.
+                // Errors are expected: faults break connections.
                 thread::spawn(move || drop(serve(client, &server, &*plan, &log)));
             }
         });
         Self { address, seen }
     }
 
-    /// What came so far.
+    /// Returns the requests so far.
     pub fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
@@ -112,7 +111,7 @@ fn serve(mut client: TcpStream, server: &str, plan: &Plan, log: &Mutex<Vec<Seen>
         seen
     };
     let fault = plan(&seen);
-    // What is unread when a connection is closed resets it.
+    // Closing a connection with unread data resets it.
     if matches!(fault, Fault::Lost) {
         return Ok(());
     }
@@ -128,7 +127,7 @@ fn serve(mut client: TcpStream, server: &str, plan: &Plan, log: &Mutex<Vec<Seen>
             );
         }
         Fault::Silence => {
-            // Until the client gives up.
+            // Waits until the client closes the connection.
             let _ = client.read(&mut [0]);
             return Ok(());
         }
@@ -154,7 +153,7 @@ fn serve(mut client: TcpStream, server: &str, plan: &Plan, log: &Mutex<Vec<Seen>
     }
 }
 
-/// The head of a request with the empty line, and what came with it of the body.
+/// Reads the head of a request with the empty line, and the part of the body that came with it.
 fn head(client: &mut TcpStream) -> std::io::Result<(String, Vec<u8>)> {
     let (mut bytes, mut buffer) = (Vec::new(), [0; 8192]);
     loop {

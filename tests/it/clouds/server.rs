@@ -1,5 +1,5 @@
-//! The servers: started by the first test that needs one, shared by all, and gone
-//! with this process, however it ends.
+//! The servers: the first test that needs one starts it, all tests share it, and it ends when this process
+//! exits for any reason.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -11,18 +11,18 @@ use std::time::Duration;
 
 use super::Place;
 
-/// Public: every Azurite has this account.
+/// Not a secret: every Azurite has this account.
 pub const ACCOUNT: &str = "devstoreaccount1";
 pub const KEY: &str =
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
-/// All that the key may do with blobs, until 2099.
+/// Grants all that the key may do with blobs, until 2099.
 const SIGNATURE: &str = "sv=2021-08-06&ss=b&srt=sco&sp=rwdlac&se=2099-01-01T00%3A00%3A00Z&sig=96c2EygB3PgwPw/PybbUy3WlHCPrp0h/IdLehWe2UEU%3D";
 
-/// All that the key may do in the bucket, until 2099. Azurite does not let those
-/// with the other one remove anything: that is a request for several at once.
+/// Grants all that the key may do in the bucket, until 2099. With the other signature, Azurite refuses to
+/// remove objects, because that is one request for several objects.
 const SIGNATURE_OF_BUCKET: &str = "sv=2021-08-06&sr=c&sp=racwdl&se=2099-01-01T00%3A00%3A00Z&sig=B88zw1szlphxN9mHaMtC6A8OezM6ZFHdD2RCIJqJXfs%3D";
 
-/// S3, with threads and create-only writes, without a look at signatures.
+/// S3, with threads and create-only writes. It does not check signatures.
 pub static MOTO: Server = Server::new(|| {
     let address =
         start(Command::new(installed("python/bin/moto_server")?).args(["-H", "127.0.0.1", "-p", "0"]))?;
@@ -42,10 +42,10 @@ pub static AZURITE: Server = Server::new(|| {
     Ok(Cloud::Azure { address })
 });
 
-/// S3 on files, with a look at signatures.
+/// S3 on files. It checks signatures.
 pub static S3S: Server = Server::new(|| {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
-    // Of this process; those of others that have ended are removed.
+    // The directory of this process; those of processes that have exited are removed.
     let parent = Path::new(env!("CARGO_TARGET_TMPDIR")).join("s3s");
     for old in std::fs::read_dir(&parent).into_iter().flatten().flatten() {
         if !Path::new("/proc").join(old.file_name()).exists() {
@@ -76,7 +76,7 @@ pub static S3S: Server = Server::new(|| {
     Ok(Cloud::S3 { address: address.recv().unwrap(), secret: "secretsecret" })
 });
 
-/// A server that is started when it is first asked for. Each test hears why it cannot be.
+/// A server that the first use starts. Each test gets the error if it cannot be started.
 pub struct Server(LazyLock<Result<Cloud, String>>);
 
 impl Server {
@@ -93,14 +93,14 @@ impl std::ops::Deref for Server {
     }
 }
 
-/// A server that listens.
+/// A listening server.
 pub enum Cloud {
     S3 { address: String, secret: &'static str },
     Azure { address: String },
 }
 
 impl Cloud {
-    /// A place for one test.
+    /// Returns a place for one test.
     pub fn place(&self) -> Place {
         match self {
             Self::S3 { address, secret } => Place::new(
@@ -121,7 +121,7 @@ impl Cloud {
         }
     }
 
-    /// The same with a signature instead of a key.
+    /// Returns a place with a signature instead of a key.
     pub fn place_with_signature(&self) -> Place {
         let Self::Azure { address } = self else { panic!("only Azure has these") };
         let endpoint = format!("http://{address}/{ACCOUNT}");
@@ -142,8 +142,8 @@ fn installed(name: &str) -> Result<PathBuf, String> {
     }
 }
 
-/// Starts a server that chooses its port and prints it. A shell ends it when the
-/// pipe from this process closes, which it does in any case: all of its group.
+/// Starts a server that chooses its port and prints it. A shell kills its process group when the pipe from
+/// this process closes, which happens however this process exits.
 fn start(command: &Command) -> Result<String, String> {
     let mut child = Command::new("sh")
         .args(["-c", r#"exec 3<&0; "$@" </dev/null 3<&- & read -r _ <&3; kill 0"#, "sh"])
@@ -155,14 +155,14 @@ fn start(command: &Command) -> Result<String, String> {
         .process_group_of_its_own()
         .spawn()
         .unwrap();
-    // Kept open as long as we live.
+    // The pipe stays open as long as this process runs.
     std::mem::forget(child.stdin.take());
     let (lines, output) = mpsc::channel();
     let streams: [Box<dyn Read + Send>; 2] =
         [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
     for stream in streams {
         let lines = lines.clone();
-        // It has to be read to the end, or the server stops.
+        // The output has to be read to its end: otherwise the server blocks.
         thread::spawn(move || {
             BufReader::new(stream).lines().map_while(Result::ok).for_each(|line| drop(lines.send(line)));
         });
@@ -186,13 +186,13 @@ trait OwnGroup {
 }
 
 impl OwnGroup for Command {
-    /// Ctrl-C ends the tests; the pipe ends the server.
+    /// Ctrl-C kills the tests only; closing the pipe ends the server.
     fn process_group_of_its_own(&mut self) -> &mut Self {
         std::os::unix::process::CommandExt::process_group(self, 0)
     }
 }
 
-/// One request, answered by a status.
+/// Sends one request and returns the status of the response.
 fn ask(address: &str, line: &str, headers: &str) -> u16 {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(stream, "{line}\r\nHost: {address}\r\nContent-Length: 0\r\nConnection: close\r\n{headers}\r\n")

@@ -1,25 +1,24 @@
-//! The commands in a document: every line that begins with `$ ` in a block
-//! marked `console`, the lines after it that begin with `> ` and continue it,
-//! and the output below.
+//! The commands in a document: each line that begins with `$ ` in a block marked `console`, the
+//! continuation lines with `> `, and the output below.
 
 use std::ops::Range;
 
 use super::likeness::shape;
 
-/// One command and the output that the document shows.
+/// A command and its output in the document.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Step {
     /// The line of the document that the command is on, from 1.
     pub line: usize,
-    /// What is given to the shell.
+    /// The input of the shell.
     pub command: String,
-    /// What the document shows.
+    /// The output in the document.
     pub output: String,
-    /// Where in the document that is.
+    /// The position of the output in the document, in bytes.
     pub place: Range<usize>,
 }
 
-/// All commands of `document`, in order.
+/// Returns all commands of `document`, in order.
 pub fn steps(document: &str) -> Vec<Step> {
     let (mut steps, mut inside, mut at) = (Vec::<Step>::new(), false, 0);
     for (number, line) in document.split_inclusive('\n').enumerate() {
@@ -55,7 +54,7 @@ pub fn steps(document: &str) -> Vec<Step> {
     steps
 }
 
-/// What to say when `output` is not what `step` shows: only that which counts.
+/// Returns a message for an `output` that differs from `step`, without irrelevant differences.
 pub fn difference(step: &Step, output: &str) -> String {
     let (written, real) = (shape(&step.output), shape(output));
     let diff = similar::TextDiff::from_lines(written.as_str(), real.as_str());

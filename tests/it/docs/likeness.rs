@@ -1,13 +1,13 @@
-//! When two outputs are the same although ids, times, sizes and versions are
-//! not. A document shows real ones; what is compared is the shape.
+//! Compares two outputs and ignores ids, times, sizes and versions. A document shows real ones; the
+//! comparison uses the shape of the output.
 
-/// Whether `a` and `b` differ only in what differs from run to run.
+/// Returns true if `a` and `b` differ only in values that change between runs.
 pub fn alike(a: &str, b: &str) -> bool {
     shape(a) == shape(b)
 }
 
-/// `text` with what differs from run to run replaced. Spaces count as one,
-/// because columns are as wide as what stands in them.
+/// Returns `text` with a placeholder for each value that changes between runs. Several spaces count as one,
+/// because the width of a column depends on its content.
 pub fn shape(text: &str) -> String {
     text.lines().map(|line| line_shape(line) + "\n").collect::<String>()
 }
@@ -20,7 +20,7 @@ fn line_shape(line: &str) -> String {
         let before = shape.last().map(String::as_str).unwrap_or_default();
         let last = before.trim_start_matches(['(', '"']);
         match bare {
-            // `3 seconds ago`, `1.2 KiB`, `21 ms`: a number before a unit is no count.
+            // `3 seconds ago`, `1.2 KiB`, `21 ms`: a number before a unit is not a count.
             unit if is_unit(unit) && is_number(last) => {
                 let number = shape.pop().unwrap_or_default();
                 let open = if number.starts_with(['(', '"']) { &number[..1] } else { "" };
@@ -38,7 +38,7 @@ fn line_shape(line: &str) -> String {
     shape.join(" ").replace("[AMOUNT] ago", "[AGO]")
 }
 
-/// A word with those of its pieces replaced that are made of digits.
+/// Returns a word with placeholders for its parts that consist of digits.
 fn pieces(word: &str) -> String {
     if is_time(word) {
         return "[TIME]".to_owned();
@@ -99,7 +99,7 @@ fn is_number(text: &str) -> bool {
     is_count(text) || text == "[#]"
 }
 
-/// Whether `word` is the key of a JSON member that is never twice the same.
+/// Returns true if `word` is the key of a JSON member that differs in each run.
 fn is_amount_key(word: &str) -> bool {
     let keys = ["_bytes\":", "_s\":", "_ms\":", "\"pid\":", "\"started_ticks\":"];
     keys.iter().any(|key| word.ends_with(key))
@@ -126,7 +126,7 @@ fn is_unit(word: &str) -> bool {
     )
 }
 
-/// A whole UUID or object id, or one that is shortened to seven digits or more.
+/// Returns true for a whole UUID or object id, or one that is shortened to at least seven digits.
 fn is_id(piece: &str) -> bool {
     let hex = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
     let parts: Vec<&str> = piece.split('-').collect();
@@ -153,7 +153,7 @@ fn is_lsn(word: &str) -> bool {
     word.split_once('/').is_some_and(|(high, low)| half(high) && half(low) && low.len() > 4)
 }
 
-/// `2026-11-21`, `03:40:06.12Z`, `03:40`, and the two together.
+/// `2026-11-21`, `03:40:06.12Z`, `03:40`, or a date with a time.
 fn is_time(piece: &str) -> bool {
     let like = |text: &str, pattern: &str| {
         text.len() >= pattern.len()
@@ -166,7 +166,7 @@ fn is_time(piece: &str) -> bool {
     date || (like(piece, "99:99") && piece.bytes().all(|b| b.is_ascii_digit() || b":.Z+".contains(&b)))
 }
 
-/// `20261121T034006.123Z`, as it stands in names.
+/// `20261121T034006.123Z`, as in names.
 fn is_stamp(piece: &str) -> bool {
     piece.len() >= 15
         && piece.as_bytes()[8] == b'T'

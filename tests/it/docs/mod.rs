@@ -1,6 +1,5 @@
-//! What the documents say is what the program does: tables that are generated
-//! from those of the program, and commands that are run.
-//! `make doc` writes them again.
+//! The documents agree with the program: tables that are generated from those of the program, and commands
+//! that are run. `make doc` rewrites them.
 
 mod console;
 mod likeness;
@@ -58,7 +57,7 @@ fn the_reference_of_json_is_that_of_the_program() {
     check("docs/json.md", &pggit::output::reference());
 }
 
-/// Every block of the reference runs, in order, in one sandbox.
+/// Runs every block of the reference, in order, in one sandbox.
 #[test]
 fn the_reference_of_the_commands_is_what_they_do() {
     let stage = Stage::new();
@@ -72,17 +71,17 @@ fn the_reference_of_the_commands_is_what_they_do() {
         }
     }
     if updating() {
-        // From the end, so that what is before stays where it is.
+        // From the end, so that the positions of earlier steps stay valid.
         for (step, output) in differences.drain(..).rev() {
             text.replace_range(step.place, &output);
         }
         write(path, &text);
     }
     let told: Vec<_> = differences.iter().map(|(step, output)| console::difference(step, output)).collect();
-    assert!(told.is_empty(), "{path} does not show what happens:\n{}\nrun `make doc`", told.join("\n"));
+    assert!(told.is_empty(), "{path} differs from the real output:\n{}\nrun `make doc`", told.join("\n"));
 }
 
-/// The reference has a section for every command, and for no other.
+/// The reference has one section for every command, and no other.
 #[test]
 fn every_command_has_its_section() {
     let text = read("docs/cli.md");
@@ -102,14 +101,14 @@ fn every_command_has_its_section() {
     let missing: Vec<_> = commands
         .iter()
         .filter_map(|page| page.strip_prefix("git-pggit-")?.strip_suffix(".1"))
-        // A command that only has commands has no section of its own.
+        // A command that only has subcommands has no section of its own.
         .filter(|name| !commands.iter().any(|page| page.starts_with(&format!("git-pggit-{name}-"))))
         .filter(|name| !written.iter().any(|section| section.replace(' ', "-") == *name))
         .collect();
     assert!(missing.is_empty(), "docs/cli.md has no section for {missing:?}");
 }
 
-/// Links between documents lead somewhere.
+/// Links between documents lead to existing files.
 #[test]
 fn every_link_leads_to_a_file() {
     let mut documents: Vec<PathBuf> =

@@ -1,6 +1,5 @@
-//! Where the commands of a document run: a home, a small repository of a
-//! schema, and a server of its own. What depends on this machine is shown as
-//! if it were that of a reader.
+//! The environment for the commands of a document: a home, a small schema repository, and a server. The
+//! output contains values of a reader instead of those of this machine.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -15,8 +14,8 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// A repository with three migrations on `main`, tagged `v1.0` after the
-    /// second, and a database `shop` that has them all.
+    /// Makes a repository with three migrations on `main`, tagged `v1.0` after the second, and a database
+    /// `shop` with all three.
     pub fn new() -> Self {
         let mut sandbox = Sandbox::new();
         let cluster = Cluster::start();
@@ -55,8 +54,8 @@ impl Stage {
             .psql("shop", "insert into customers select n, 'customer ' || n from generate_series(1, 100) n");
     }
 
-    /// Commits a migration at its own fixed time, so that the commits are the
-    /// same ones every time, and older than everything that is done with them.
+    /// Commits a migration with a fixed time, so that the commit ids are the same in every run, and older
+    /// than all commands.
     fn commit(&self, file: &str, sql: &str, message: &str) {
         let dir = self.sandbox.repo().join("migrations");
         fs::create_dir_all(&dir).expect("repository is writable");
@@ -71,8 +70,8 @@ impl Stage {
         assert_eq!(output.status, 0, "{}", output.snapshot());
     }
 
-    /// What the shell prints for `command`, with errors among the rest, and with
-    /// the exit status below if there is one to speak of.
+    /// Returns the output of the shell for `command`, including standard error. A nonzero exit status
+    /// follows on a line of its own.
     pub fn run(&self, command: &str) -> String {
         let mut shell = self.sandbox.command("sh");
         let output = self.sandbox.output(shell.arg("-c").arg(format!("exec 2>&1\n{command}")));
@@ -103,7 +102,7 @@ impl Stage {
     }
 }
 
-/// Replaces a path; columns to its right stay where they are.
+/// Replaces a path and keeps the position of the columns to its right.
 fn replace(line: String, (ours, theirs): &(String, &str)) -> String {
     let Some((before, after)) = line.split_once(ours.as_str()) else { return line };
     let word = after.find([' ', '\n']).unwrap_or(after.len());
@@ -113,7 +112,7 @@ fn replace(line: String, (ours, theirs): &(String, &str)) -> String {
     format!("{before}{theirs}{rest}")
 }
 
-/// Gives this machine another name, where its name stands as a word.
+/// Replaces the name of this machine where it is a whole word.
 fn rename_host(line: &str, host: &str) -> String {
     let ends = [' ', '"', ':', '\n'];
     line.split_inclusive(ends)

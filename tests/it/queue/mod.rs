@@ -1,4 +1,4 @@
-//! The queue: one suite for both, and what is particular to each.
+//! The queue: one test suite for both implementations, and tests of each.
 
 mod postgres;
 mod refs;

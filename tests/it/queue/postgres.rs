@@ -60,7 +60,7 @@ impl Stage for Postgres {
         Box::new(PostgresQueue::open(self.info(), Arc::new(Ahead)).unwrap())
     }
 
-    /// The server's clock cannot be moved; what it is compared with can.
+    /// Moves the stored times back, because the clock of the server cannot be changed.
     fn pass(&self, time: Duration) {
         let by = format!("interval '{} s'", time.as_secs());
         let columns = ["lease_expires_at", "next_retry_at", "finished_at", "created_at", "updated_at"];
@@ -138,7 +138,7 @@ fn roles_can_do_what_they_were_granted_and_nothing_else() {
         let sql = format!("set role {}; {sql}", role("w"));
         assert!(!stage.cluster.try_psql(&stage.database, &sql).status.success(), "{sql}");
     }
-    // Another worker with the same role knows the number of the claim, and not its key.
+    // Another worker with the same role can read the fencing token of the claim, but not its key.
     for call in ["end_attempt(id, token, 'completed', null, '', false, false)", "heartbeat(id, token)"] {
         let sql = format!("set role {}; select pggit.{call} is null from pggit.jobs", role("w"));
         assert_eq!(stage.psql(&sql), "t", "{call}");
@@ -211,7 +211,7 @@ fn workers_of_the_version_before_lose_their_jobs_and_claim_none() {
     let refused = stage.cluster.try_psql(&stage.database, &format!("set role {role}; {claim}"));
     let said = String::from_utf8_lossy(&refused.stderr);
     assert!(said.contains("this worker is older than the queue"), "{said}");
-    // The role may do what it might do before.
+    // The privileges of the role are the same as before.
     let url = stage.cluster.url(&stage.database).replace("user=postgres", &format!("user={role}"));
     let info = ConnInfo::parse(&url, &Environment::default()).unwrap();
     let queue = PostgresQueue::open(info, Arc::new(System)).unwrap();

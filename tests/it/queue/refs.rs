@@ -16,7 +16,7 @@ struct Refs {
     clock: Arc<Manual>,
 }
 
-/// A clock that is ahead by an hour, on the same machine.
+/// A clock that is an hour ahead, on the same machine.
 struct Ahead(Arc<Manual>, Duration);
 
 impl Clock for Ahead {
@@ -29,7 +29,7 @@ impl Clock for Ahead {
     }
 }
 
-/// A clock that shows a later time whenever it is looked at.
+/// A clock that shows a later time on each call.
 struct Ticking(Arc<Manual>);
 
 impl Clock for Ticking {
@@ -135,7 +135,7 @@ fn a_full_disk_is_said_and_changes_nothing() {
     queue.end(&claim, &completed()).unwrap();
 }
 
-/// With many thousands of jobs the refs are not listed for each claim.
+/// With many thousands of jobs, a claim does not list the refs.
 #[test]
 fn ten_thousand_jobs_can_wait() {
     let many = if std::env::var_os("PGGIT_TEST_LONG").is_some() { 10_000 } else { 1_000 };
@@ -143,7 +143,7 @@ fn ten_thousand_jobs_can_wait() {
     let queue = stage.open();
     let first = queue.enqueue(suite::free()).unwrap().job;
     let template = stage.sandbox.git(["cat-file", "blob", &format!("refs/pggit/jobs/{}", first.id)]);
-    // Two processes instead of thousands.
+    // Two git processes instead of thousands.
     let dir = stage.sandbox.path().join("jobs");
     std::fs::create_dir(&dir).unwrap();
     let (mut paths, mut ids) = (String::new(), Vec::new());

@@ -1,4 +1,4 @@
-//! What every queue promises, whatever it is made of.
+//! The guarantees of every queue, for all implementations.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -13,15 +13,15 @@ use pggit::domain::{
 };
 use pggit::queue::{Claim, Claimant, Error, Filter, HeartbeatReply, Queue};
 
-/// One queue, opened by several, and its time.
+/// One queue with several handles, and its clock.
 pub trait Stage: Sync {
-    /// One more handle, as another process would have it.
+    /// Opens one more handle, as another process would.
     fn open(&self) -> Box<dyn Queue>;
-    /// A handle on a machine whose clock is an hour ahead.
+    /// Opens a handle on a machine whose clock is an hour ahead.
     fn open_ahead(&self) -> Box<dyn Queue>;
-    /// Lets time pass.
+    /// Advances the clock.
     fn pass(&self, time: Duration);
-    /// How many jobs are many.
+    /// Returns the number of jobs for tests with many jobs.
     fn many(&self) -> usize;
 }
 
@@ -53,7 +53,7 @@ pub fn backup(database: &str) -> NewJob {
     NewJob { work: Work::Backup(work), priority: 0, dedup_key: None, policy, created_by }
 }
 
-/// A job of which any number may run.
+/// Returns a job without a limit of concurrency.
 pub fn free() -> NewJob {
     let work = VerifyWork {
         backup: BackupId::new(System.now()),
@@ -103,7 +103,7 @@ pub fn each_job_has_one_owner(stage: &dyn Stage) {
             scope.spawn(move || {
                 let (queue, me) = (stage.open(), worker(&format!("w{n}")));
                 let mut next = queue.claim(&me).unwrap();
-                // Who finds nothing looks again: others may have been in the way.
+                // A worker without a job tries again: a concurrent claim may have locked it.
                 while claimed.lock().unwrap().len() < jobs {
                     next = match next {
                         Some(claim) => {
@@ -115,7 +115,7 @@ pub fn each_job_has_one_owner(stage: &dyn Stage) {
                         None => queue.claim(&me).unwrap(),
                     };
                 }
-                assert!(next.is_none(), "there are no more jobs than jobs");
+                assert!(next.is_none(), "no job is left to claim");
             });
         }
     });
@@ -235,7 +235,7 @@ pub fn of_waiting_jobs_with_one_key_there_is_one(stage: &dyn Stage) {
     assert!(queue.enqueue(with_key("other", backup("shop"))).unwrap().is_new);
     assert_eq!(queue.list(&Filter::default()).unwrap().jobs.len(), 2);
     let claim = take(queue.as_ref(), "w");
-    // A running one may have seen only a part of what the new one is for.
+    // A running job may have missed changes that the new one is for.
     let second = queue.enqueue(with_key("it's \\ k", backup("shop"))).unwrap();
     assert!(second.is_new);
     queue.pause(second.job.id).unwrap();
@@ -267,7 +267,7 @@ pub fn one_backup_of_a_database_runs_at_a_time(stage: &dyn Stage) {
                     assert!(!running.swap(true, Ordering::SeqCst), "two backups of one database");
                     queue.heartbeat(&claim).unwrap();
                     running.store(false, Ordering::SeqCst);
-                    // Also what failed does not stand in the way.
+                    // A failed job does not block others either.
                     queue.end(&claim, &if n % 2 == 0 { completed() } else { failed(false) }).unwrap();
                     done.fetch_add(1, Ordering::SeqCst);
                 }
@@ -281,7 +281,7 @@ pub fn one_backup_of_a_database_runs_at_a_time(stage: &dyn Stage) {
     assert!(queue.enqueue(free()).unwrap().is_new && queue.claim(&worker("w")).unwrap().is_some());
     stage.pass(LEASE + secs(1));
     let again = take(queue.as_ref(), "w");
-    assert_eq!(again.job.id, lost.job.id, "the lost one is the older one");
+    assert_eq!(again.job.id, lost.job.id, "the lost job is the older one");
     assert_eq!(again.job.attempts, 2);
 }
 
@@ -297,14 +297,14 @@ pub fn cancelled_jobs_do_not_run_and_running_ones_are_asked_to_end(stage: &dyn S
     assert_eq!(queue.heartbeat(&claim).unwrap(), HeartbeatReply::CancelRequested);
     let job = queue.end(&claim, &AttemptEnd::Cancelled { output: String::new() }).unwrap();
     assert_eq!((job.state, job.cancel_requested), (JobState::Cancelled, false));
-    // The same when the worker does not live to see it.
+    // The same if the worker is killed before it receives the request.
     queue.retry(id).unwrap();
     let _lost = take(queue.as_ref(), "w");
     queue.cancel(id).unwrap();
     stage.pass(LEASE + secs(1));
     assert_nothing(queue.as_ref());
     assert_eq!(queue.get(id).unwrap().state, JobState::Cancelled);
-    // And when it was done before the request was heard.
+    // The job may be completed before the worker receives the request.
     queue.retry(id).unwrap();
     let claim = take(queue.as_ref(), "w");
     queue.cancel(id).unwrap();
@@ -348,7 +348,7 @@ pub fn a_job_that_kills_its_workers_ends(stage: &dyn Stage) {
     let id = queue.enqueue(backup("shop")).unwrap().job.id;
     take(queue.as_ref(), "w");
     stage.pass(LEASE + secs(1));
-    // What happens once is no reason to wait.
+    // The first lost attempt causes no delay.
     take(queue.as_ref(), "w");
     stage.pass(LEASE + secs(1));
     assert_nothing(queue.as_ref());
@@ -441,7 +441,6 @@ pub fn who_watches_is_woken(stage: &dyn Stage) {
     assert!(watch.wait(secs(20)).unwrap());
 }
 
-/// All of them as tests of one stage.
 pub fn the_job_of_a_dead_process_is_free_at_once(stage: &dyn Stage) {
     let queue = stage.open();
     queue.enqueue(backup("shop")).unwrap();
@@ -455,7 +454,7 @@ pub fn the_job_of_a_dead_process_is_free_at_once(stage: &dyn Stage) {
     assert_nothing(stage.open().as_ref());
 }
 
-/// The ids of the jobs of which `teller` has to tell now.
+/// Returns the ids of the jobs whose notifications `teller` claims now.
 fn untold(queue: &dyn Queue, teller: Option<&Owner>) -> Vec<JobId> {
     queue.claim_notifications(teller).unwrap().iter().map(|job| job.id).collect()
 }
@@ -478,17 +477,17 @@ pub fn what_is_to_be_told_is_remembered_until_it_was(stage: &dyn Stage) {
         [false, true, true, false, false]
     );
     let wanted = [ended[1].id, ended[2].id];
-    // It is the business of who has ended it, and only then of others.
+    // At first only the handle that ended the job may claim its notification, later others may.
     let other = stage.open();
     assert!(untold(other.as_ref(), None).is_empty());
     stage.pass(PendingNotification::PATIENCE + secs(1));
     assert_eq!(untold(other.as_ref(), None), wanted);
     assert!(untold(queue.as_ref(), None).is_empty());
-    // Who tells may die, too.
+    // The process that claimed the notifications may crash, too.
     stage.pass(PendingNotification::PATIENCE + secs(1));
     assert_eq!(untold(queue.as_ref(), None), wanted);
     queue.mark_notified(ended[1].id, ended[1].token).unwrap();
-    // Of another end it says nothing.
+    // A mark for another attempt is ignored.
     queue.mark_notified(ended[2].id, ended[2].token + 1).unwrap();
     stage.pass(PendingNotification::PATIENCE + secs(1));
     assert_eq!(untold(other.as_ref(), None), wanted[1..]);
@@ -509,7 +508,7 @@ pub fn what_a_dead_process_should_have_told_another_tells(stage: &dyn Stage) {
         let claim = queue.claim(&by(owner)).unwrap().unwrap();
         jobs.push(queue.end(&claim, &failed(false)).unwrap().id);
     }
-    // What kills its workers is told by nobody who has ended it.
+    // Nobody ends a job whose workers crash, so any worker may claim its notification.
     let id = queue.enqueue(free()).unwrap().job.id;
     for wait in [0, 0, 101] {
         if wait > 0 {
@@ -545,7 +544,7 @@ pub fn who_ends_a_backup_may_take_the_next_of_its_database(stage: &dyn Stage) {
     assert_eq!(second.job.id, ids[1]);
     queue.enqueue(backup("shop")).unwrap();
     assert_nothing(stage.open().as_ref());
-    // What is over takes nothing; a server may be asked again whose answer was lost.
+    // A finished claim takes no further job. The call may be repeated after a lost response.
     let again = queue.end_and_claim(&first, &completed(), &worker("w"));
     assert!(!matches!(again, Ok((_, Some(_)))), "{again:?}");
     let (ended, third) = queue.end_and_claim(&second, &failed(true), &worker("w")).unwrap();

@@ -34,7 +34,7 @@ fn of_a_repository_without_anything() {
 #[test]
 fn of_the_doctor_in_a_repository_without_anything() {
     let mut sandbox = Sandbox::new();
-    // The same programs on every machine: a git that says one version, and no PostgreSQL.
+    // The same programs on every machine: a git with a fixed version, and no PostgreSQL.
     let bin = with_git(&mut sandbox, "case \"$*\" in *--version*) echo 'git version 2.45.6'; exit;; esac");
     program(&bin.join("zstd"), "#!/bin/sh\n");
     sandbox.git(["config", "pggit.pgBinDir", bin.to_str().unwrap()]);

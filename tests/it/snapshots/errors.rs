@@ -1,4 +1,4 @@
-//! Errors: those of the command line, and one of each exit code that needs no server.
+//! Errors: those of the command line, and one of each exit status that needs no server.
 
 use std::fs;
 
@@ -86,7 +86,7 @@ fn programs_servers_and_places_that_fail() {
     fs::write(&file, "x").unwrap();
     sandbox.git(["config", "pggit.shop.url", "postgresql:///shop?host=/nowhere&user=ada"]);
     sandbox.git(["remote", "add", "origin", "/nowhere/hub.git"]);
-    // A git whose words are the same in all its versions.
+    // A git whose messages do not depend on its version.
     with_git(&mut sandbox, "case \"$*\" in *fetch*) echo 'fatal: no such place' >&2; exit 128;; esac");
     let lines = [
         "sync",

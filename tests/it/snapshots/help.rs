@@ -3,7 +3,7 @@
 use super::assert_shown;
 use crate::sandbox::Sandbox;
 
-/// The names below `Commands:` and the headings that take its place.
+/// Returns the names below `Commands:` or below the headings that replace it.
 fn commands_in(help: &str) -> Vec<String> {
     let mut names = vec![];
     let mut is_list = false;
@@ -17,7 +17,7 @@ fn commands_in(help: &str) -> Vec<String> {
     names
 }
 
-/// Compares the help of a command and of those below it; says how many they were.
+/// Compares the help of a command and of its subcommands. Returns the number of commands.
 fn walk(sandbox: &Sandbox, command: &[String]) -> usize {
     let args = command.iter().map(String::as_str).chain(["-h"]);
     let output = sandbox.pggit(args).success();

@@ -1,6 +1,5 @@
-//! What the program says, whole: help, messages, and the results of commands on
-//! the ledger, each with its exit status. Words are changed by changing them and
-//! looking at the difference:
+//! Complete outputs of the program: help, messages, and the results of commands on the ledger, each with
+//! its exit status. After a change of a text, rewrite the snapshots and check the difference:
 //!
 //! ```text
 //! INSTA_UPDATE=always cargo test --test it -- snapshots::
@@ -27,7 +26,7 @@ pub(crate) fn assert_shown(group: &str, name: &str, shown: &str) {
     settings.bind(|| insta::assert_snapshot!(name, shown));
 }
 
-/// Commands and what they say, one after the other, as somebody at a terminal sees them.
+/// Commands and their output, one after the other, as in a terminal.
 pub(crate) struct Transcript<'a> {
     sandbox: &'a Sandbox,
     text: String,
@@ -38,7 +37,7 @@ impl<'a> Transcript<'a> {
         Self { sandbox, text: String::new() }
     }
 
-    /// Runs `git pggit` with these words, which are quoted as for a shell.
+    /// Runs `git pggit` with this command line, which is quoted as in a shell.
     pub(crate) fn run(&mut self, line: &str) -> Output {
         let words = shlex::split(line).expect("quotes are closed");
         let output = self.sandbox.pggit(words);
@@ -65,7 +64,7 @@ impl<'a> Transcript<'a> {
         self.text.push_str(&format!("[exit {}]\n", output.status));
     }
 
-    /// The text with what differs between runs and machines replaced.
+    /// Returns the text without values that change between runs or machines.
     pub(crate) fn shown(&self) -> String {
         let path = self.sandbox.path().to_string_lossy();
         let text = self.text.replace(env!("CARGO_BIN_EXE_git-pggit"), "[PROGRAM]");
@@ -88,8 +87,7 @@ pub(crate) fn program(path: &Path, script: &str) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// Puts a directory of programs before all others. Its git does what `script` says, and otherwise
-/// what git does.
+/// Puts a directory of programs first in PATH. Its git runs `script`, and then the real git.
 pub(crate) fn with_git(sandbox: &mut Sandbox, script: &str) -> PathBuf {
     let git = sandbox.output(sandbox.command("sh").args(["-c", "command -v git"])).stdout_text();
     let bin = sandbox.path().join("bin");
@@ -111,7 +109,7 @@ fn without_machine(line: &str) -> String {
     text.replace(concat!("git-pggit ", env!("CARGO_PKG_VERSION")), "git-pggit [VERSION]")
 }
 
-/// How much of an id is shown depends on the others.
+/// Replaces short ids: their length depends on the other ids.
 fn without_short_ids(line: &str) -> String {
     let is_short_id = |word: &str| {
         let hex = |c: char| c.is_ascii_digit() || matches!(c, 'a'..='f' | '-');
@@ -125,7 +123,7 @@ fn without_short_ids(line: &str) -> String {
     words.collect()
 }
 
-/// Replaces what a schedule or the age of a job says about the present.
+/// Replaces values of schedules and ages of jobs that depend on the current time.
 fn without_present(line: &str) -> String {
     let mut shown = line.to_owned();
     for before in ["has been waiting for ", "\"oldest_due_s\": "] {
@@ -146,8 +144,7 @@ fn without_present(line: &str) -> String {
     shown
 }
 
-/// Replaces what the store takes to the byte, because ids are compressed too, and the directories
-/// of packs.
+/// Replaces exact sizes in the store, because ids are compressed too, and the directories of packs.
 fn without_bytes(line: &str) -> String {
     let words: Vec<&str> = line.split_inclusive(' ').collect();
     let is_number =
@@ -157,7 +154,7 @@ fn without_bytes(line: &str) -> String {
         let before = at.checked_sub(1).map(|at| words[at].trim()).unwrap_or_default();
         let after = words.get(at + 1).map(|word| word.trim_matches([' ', ')', ',', ';'])).unwrap_or_default();
         let is_ratio = bare.strip_suffix('x').is_some_and(is_number) || before == "\"ratio\":";
-        // Large numbers are those that the test has said.
+        // Large numbers are those that the test has set.
         let is_bytes = (after == "B" || before == "\"stored_bytes\":") && bare.len() < 5;
         if is_ratio || (is_bytes && is_number(bare)) {
             word.replacen(bare.trim_end_matches('x'), "[N]", 1)
@@ -172,7 +169,7 @@ fn without_bytes(line: &str) -> String {
     }
 }
 
-/// Columns are as wide as what was replaced in them: more than two spaces count as two.
+/// Reduces wide columns to two spaces: their width depends on the replaced values.
 fn without_columns(line: &str) -> String {
     let indented = line.len() - line.trim_start().len();
     let (indent, rest) = line.split_at(indented);

@@ -1,4 +1,4 @@
-//! Restore tests on which something else goes wrong than the backup.
+//! Restore tests that fail for other reasons than the backup.
 
 use std::fs;
 use std::io::Read as _;
@@ -49,7 +49,7 @@ fn what_keeps_a_test_from_being_made_is_an_error_and_no_verdict() {
         fs::remove_dir_all(dir).unwrap();
         tested.assert_clean();
     }
-    assert_eq!(tested.verifications().len(), 1, "only what says something about the backup is recorded");
+    assert_eq!(tested.verifications().len(), 1, "only verdicts about the backup are recorded");
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn a_full_disk_is_no_fault_of_the_backup() {
     tested.scratch_in(small.path());
     let output = tested.verify(&RESTORE_TEST).fails(15);
     assert!(output.stderr_text().contains("not enough room in"), "{}", output.snapshot());
-    // What is compressed in the source is not in the copy.
+    // Compressed data of the source is not compressed in the restored database.
     let shop = &tested.shop;
     let sql = "create table big (a text); insert into big select repeat('x', 20000000) from generate_series(1, 8); \
                alter table big alter a set storage external";
@@ -148,7 +148,7 @@ fn killed_at_any_step_it_leaves_nothing_that_runs_and_the_next_one_tidies_up() {
         command.args(["backup", "verify"]).args(RESTORE_TEST).env("PGGIT_CRASH_AT", point);
         let output = tested.shop.sandbox.output(&mut command);
         assert_eq!(output.status, -1, "{point} was not reached: {}", output.snapshot());
-        // Its server is told by the kernel; that it has ended takes a moment.
+        // The kernel signals its server, which needs a moment to exit.
         let mut waited = 0;
         while !servers_in(tested.scratch.path()).is_empty() && waited < 2_000 {
             waited += 1;
@@ -156,7 +156,7 @@ fn killed_at_any_step_it_leaves_nothing_that_runs_and_the_next_one_tidies_up() {
         }
         assert_eq!(servers_in(tested.scratch.path()), [""; 0], "{point}");
     }
-    assert_eq!(tested.verifications().len(), 0, "nothing says that it runs");
+    assert_eq!(tested.verifications().len(), 0, "no verification is recorded");
     let left = fs::read_dir(tested.scratch.path()).unwrap().count();
     assert!(left <= points.len(), "each run tidies up behind the one before");
     tested.verify(&RESTORE_TEST).success();
@@ -195,7 +195,7 @@ fn as_whom_it_runs_can_be_chosen() {
         ("nobody", 0, ""),
         ("no-such-user", 19, "useradd --system --no-create-home --shell /usr/sbin/nologin pggit-scratch"),
         ("root", 19, "other than root"),
-        // This user owns the server of the test, which code from the backup could then control.
+        // This user owns the running server of the test, which code in the backup could then control.
         ("postgres", 19, "cannot be run as `postgres`, who owns a running server (process "),
     ] {
         tested.shop.sandbox.git(["config", "pggit.scratchUser", user]);

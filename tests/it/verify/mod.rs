@@ -14,14 +14,14 @@ use crate::cluster::bin_dir;
 use crate::create::{Shop, names};
 use crate::sandbox::Output;
 
-/// A shop with a place for scratch clusters that its servers may enter.
+/// A shop with a directory for scratch clusters to which its servers have access.
 pub(crate) struct Tested {
     pub(crate) shop: Shop,
     scratch: tempfile::TempDir,
 }
 
 impl Tested {
-    /// One whose backups are in a store.
+    /// Makes a shop whose backups are in a store.
     pub(crate) fn new() -> Self {
         Self::of(Shop::with_store())
     }
@@ -46,7 +46,7 @@ impl Tested {
         self.shop.pggit(&[&["backup", "verify"], args].concat())
     }
 
-    /// The verdict of a restore test of the newest backup.
+    /// Runs a restore test of the newest backup. Returns the exit status and the verdict.
     pub(crate) fn restore_test(&self, args: &[&str]) -> (i32, Value) {
         let output =
             self.verify(&[&["--latest", "--kind", "restore-test", "--force", "--json"], args].concat());
@@ -63,7 +63,7 @@ impl Tested {
             .collect()
     }
 
-    /// Nothing is left, and nothing runs there.
+    /// Asserts that no file and no process is left.
     #[track_caller]
     pub(crate) fn assert_clean(&self) {
         assert_eq!(names(self.scratch.path()), [""; 0]);
@@ -74,8 +74,8 @@ impl Tested {
         self.shop.sandbox.git(["config", "--add", key, value]);
     }
 
-    /// A directory of programs like the real ones, but for `program`, which is a
-    /// shell script. What it is to do with `--version` is done.
+    /// Makes a directory of the real programs, with the shell script `script` instead of `program`. The
+    /// wrapper handles `--version`.
     pub(crate) fn with_program(&self, program: &str, script: &str) -> PathBuf {
         let dir = self.shop.sandbox.path().join("bin");
         fs::create_dir_all(&dir).unwrap();
@@ -88,14 +88,14 @@ impl Tested {
         fs::write(dir.join(program), format!("#!/bin/sh\nreal={}\n{version}\n{script}\n", real.display()))
             .unwrap();
         fs::set_permissions(dir.join(program), fs::Permissions::from_mode(0o755)).unwrap();
-        // Others than root have to get there, too.
+        // Users other than root need access, too.
         fs::set_permissions(self.shop.sandbox.path(), fs::Permissions::from_mode(0o755)).unwrap();
         self.shop.sandbox.git(["config", "pggit.pgBinDir", dir.to_str().unwrap()]);
         dir
     }
 }
 
-/// The processes that stand in a directory below `dir`.
+/// Returns the processes whose current directory is below `dir`.
 pub(crate) fn servers_in(dir: &Path) -> Vec<String> {
     let dir = dir.canonicalize().unwrap();
     let processes = fs::read_dir("/proc").unwrap().flatten();
@@ -104,7 +104,7 @@ pub(crate) fn servers_in(dir: &Path) -> Vec<String> {
     there.map(|it| it.file_name().to_string_lossy().into_owned()).collect()
 }
 
-/// The one pack of a store, or the file of a dump.
+/// Flips one bit in the middle of a file.
 pub(crate) fn flip(path: &Path) {
     let mut bytes = fs::read(path).unwrap();
     let middle = bytes.len() / 2;
@@ -142,7 +142,7 @@ fn checksums_and_integrity_are_verified_and_recorded() {
     assert_eq!(record["verifications"].as_array().unwrap().len(), 2);
     assert_eq!(record["verifications"][0]["by"], json!("Ada <ada@example.com>"));
     assert_eq!(record["verifications"][0]["details"]["verified_artifacts"], json!(2));
-    // Not long ago is good enough, unless somebody wants it again.
+    // A recent verification is reused, unless --force is given.
     let reused = tested.verify(&["first", "--kind", "checksum", "--json"]).success().json();
     assert_eq!(reused["verifications"][0]["reused"], json!(true));
     assert_eq!(tested.verifications().len(), 2);
@@ -162,7 +162,7 @@ fn damage_is_a_verdict_and_what_cannot_be_looked_at_is_an_error() {
         let words = output.stdout_text();
         assert!(words.contains("damaged") || words.contains("digest"), "{words}");
         assert!(output.stderr_text().contains("verification failed"), "{}", output.snapshot());
-        // A verdict that is known is a verdict.
+        // A failed verdict is reused, too.
         tested.verify(&[&id, "--kind", kind]).fails(1);
     }
     assert_eq!(tested.verifications().len(), 3);
@@ -254,7 +254,7 @@ fn policy_says_what_is_due() {
     let (old, new) = (tested.back_up(&["--name", "old"]), tested.back_up(&["--name", "new"]));
     let due = |args: &[&str]| tested.verify(&[&["--due"], args].concat()).success();
     assert!(due(&[]).stderr_text().contains("nothing is due"));
-    // A policy may be committed.
+    // A policy may be in a committed file.
     let policy = "[pggit \"shop\"]\n\tverify = integrity every 7d\n\tverify = checksum of all every 30d\n";
     tested.shop.sandbox.commit(".pggitconfig", policy, "policy");
     let shown = due(&["--dry-run", "--json"]).json();

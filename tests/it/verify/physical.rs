@@ -1,4 +1,4 @@
-//! Restore tests of copies of a whole cluster.
+//! Restore tests of physical backups.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, chown};
@@ -11,14 +11,14 @@ use super::{Tested, flip, packs};
 use crate::cluster::{Options, versions};
 use crate::create::{Shop, names};
 
-/// One with a cluster of its own, so that it stays small.
+/// Makes a shop with a cluster of its own, which is small.
 fn tested() -> Tested {
     tested_on(Options::default())
 }
 
 fn tested_on(options: Options) -> Tested {
     let shop = Shop::with_store();
-    // What a copy has learned of the world must not be followed.
+    // The settings of the source must not be used by the scratch cluster.
     let cluster = options.setting("archive_mode=on").setting("archive_command=false").start();
     cluster.psql("postgres", "create database shop");
     cluster.psql("shop", "create table orders (id int primary key, note text)");
@@ -56,7 +56,7 @@ fn a_copy_of_a_cluster_is_recovered_and_asked() {
     tested.assert_clean();
 }
 
-/// Ten rows in a tablespace, and where that is.
+/// Adds a table of ten rows in a tablespace. Returns the directory of the tablespace.
 fn with_tablespace(tested: &Tested) -> PathBuf {
     let cluster = &tested.shop.cluster;
     let place = cluster.dir().join("space");
@@ -88,7 +88,7 @@ fn a_chain_is_put_together_and_recovered() {
     let (status, verdict) = tested.restore_test(&["--heapallindexed"]);
     assert_eq!((status, &verdict["status"]), (0, &json!("passed")), "{verdict:#}");
     assert_eq!(names(&place), [""; 0]);
-    // It is another one than those that it needs.
+    // Each backup of the chain has its own data.
     let of_full = tested.verify(&[&full, "--kind", "restore-test"]).fails(1);
     assert!(of_full.stdout_text().contains("not true: select count(*) = 501"), "{}", of_full.snapshot());
     packs(&tested).iter().for_each(|pack| flip(pack));
@@ -116,7 +116,7 @@ fn neither_its_tablespaces_nor_its_superuser_are_taken_for_granted() {
     rename("somebody", "postgres");
     created.success();
     tested.config("pggit.shop.assertion", "select count(*) = 10 from distant");
-    // The original is gone: its place is free, and nothing may appear there.
+    // The original tablespace was dropped: its directory is empty, and no file may be restored into it.
     cluster.psql("shop", "drop table distant");
     cluster.psql("postgres", "drop tablespace far");
     let (status, verdict) = tested.restore_test(&[]);

@@ -1,10 +1,10 @@
-//! What a restore test proves.
+//! The guarantees of a restore test.
 
 use serde_json::json;
 
 use super::Tested;
 
-/// A database with everything that is easily got wrong.
+/// Fills a database with objects that are difficult to restore.
 fn furnish(tested: &Tested) {
     let shop = &tested.shop;
     let role = format!("{}_owner", shop.database);
@@ -52,7 +52,7 @@ fn every_format_is_restored_and_compared() {
     assert_eq!(counted["left_out"], json!(1), "a name like a URL with a password is in no record: {counted}");
     let orders = counted["tables"].as_array().unwrap().iter().find(|it| it[1] == "orders").unwrap();
     assert_eq!(orders[2], json!(1000));
-    // Whatever the environment says to libpq and in whatever language, it is about other servers.
+    // The environment variables of libpq and the language do not affect the scratch cluster.
     for (name, value) in [
         ("PGHOSTADDR", "127.0.0.1"),
         ("PGPORT", "1"),
@@ -171,7 +171,7 @@ fn what_is_not_what_was_recorded_is_found() {
             );
         }
     }
-    // Other rows in the same number.
+    // The number of rows is the same, their content is not.
     let sed = "$real \"$@\" | sed 's/^7\\t.*/7\\tseven/'";
     tested
         .with_program("pg_dump", &format!("case \"$*\" in *--schema-only*) exec $real \"$@\";; esac\n{sed}"));
@@ -195,7 +195,7 @@ fn without_roles_in_the_backup_others_stand_in() {
     let known = tested.verifications().len();
     let output = tested.verify(&["--latest", "--kind", "restore-test"]).fails(13);
     assert!(output.stderr_text().contains("roles are not in the backup"), "{}", output.snapshot());
-    assert_eq!(tested.verifications().len(), known, "whoever has the roles can restore it");
+    assert_eq!(tested.verifications().len(), known, "a machine with the roles can restore it");
     let role = format!("{}_owner", tested.shop.database);
     tested.shop.cluster.psql(&tested.shop.database, &format!("drop user mapping for \"{role}\" server far"));
     tested.back_up(&[]);

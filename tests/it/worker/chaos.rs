@@ -1,4 +1,4 @@
-//! Workers that are killed all the time.
+//! Workers that are killed repeatedly.
 
 use std::collections::BTreeMap;
 use std::process::{Child, Stdio};
@@ -11,27 +11,26 @@ use serde_json::Value;
 use super::{Where, Yard, assert_no_tool};
 use crate::backup_cli::crowd::Chance;
 
-/// How often a worker is killed.
+/// Interval between two kills.
 const BEAT: Duration = Duration::from_millis(100);
 
-/// How many jobs, how many workers (and databases), and after how many kills
-/// they are left alone.
+/// Returns the number of jobs, of workers (and databases), and of kills.
 fn size() -> (usize, usize, usize) {
     if std::env::var_os("PGGIT_TEST_LONG").is_some() { (1000, 8, 3000) } else { (12, 3, 24) }
 }
 
-/// Whatever is killed, each backup ends with exactly one completed record.
+/// Each backup ends with exactly one completed record, whichever process is killed.
 fn workers_may_be_killed_all_the_time(place: Where) {
     let (jobs, workers, kills) = size();
     let yard = Yard::new(place);
-    // A process that is killed takes nothing along that the system has.
+    // Data of a killed process in the page cache is not lost, so fsync is not needed.
     yard.config("core.fsync", "none");
     let database = yard.shop.cluster.create_database("small");
     for n in 0..workers {
         let name = format!("small{n}");
         yard.shop.pggit(&["database", "add", &name, "--url", &yard.shop.cluster.url(&database)]).success();
         yard.config(&format!("pggit.{name}.globals"), "false");
-        // An attempt whose worker is killed is one: a job may kill its workers.
+        // A killed worker ends an attempt, because a job may be the reason.
         yard.config(&format!("pggit.{name}.maxAttempts"), "256");
         yard.config(&format!("pggit.{name}.retryDelay"), "1s");
         yard.config(&format!("pggit.{name}.retryDelayMax"), "1s");
@@ -44,11 +43,11 @@ fn workers_may_be_killed_all_the_time(place: Where) {
         let fire = Fire { end, beat };
         let yard = &yard;
         let marksman = scope.spawn(move || fire.keep_up(yard, workers, kills));
-        // It ends also when this fails.
+        // The thread also stops if this one panics.
         let over = over;
         while !done(yard) {
             assert!(began.elapsed() < Duration::from_secs(60 + 4 * jobs as u64), "{}", stuck(yard));
-            beats.recv().expect("the workers are killed until it is over");
+            beats.recv().expect("the thread that kills workers runs");
         }
         drop(over);
         marksman.join().unwrap()
@@ -74,13 +73,13 @@ fn workers_may_be_killed_all_the_time(place: Where) {
 /// Kills workers, and starts new ones, until the other side of `end` is dropped.
 struct Fire {
     end: Receiver<()>,
-    /// Gets a message at each beat, if the last one was taken.
+    /// Receives a message after each interval, if the last one was read.
     beat: SyncSender<()>,
 }
 
 impl Fire {
-    /// Kills one of the workers every [`BEAT`], `most` in all. Says how many were
-    /// killed, and how long that took.
+    /// Kills one of the workers every [`BEAT`], `most` in all. Returns the number of kills and their
+    /// duration.
     fn keep_up(&self, yard: &Yard, workers: usize, most: usize) -> (usize, Duration) {
         let mut chance = Chance(0xC0FFEE);
         let mut crew: Vec<Child> = (0..workers).map(|_| start(yard)).collect();
@@ -90,7 +89,7 @@ impl Fire {
             self.end.recv_timeout(next.saturating_duration_since(Instant::now()))
         {
             let _ = self.beat.try_send(());
-            // What a busy machine was too slow for is not made up for.
+            // Missed intervals on a busy machine are skipped.
             next = (next + BEAT).max(Instant::now());
             if killed == most {
                 continue;
@@ -126,7 +125,7 @@ fn stuck(yard: &Yard) -> String {
     yard.shop.pggit(&["queue", "list"]).stdout_text()
 }
 
-/// How many attempts each of the jobs took.
+/// Asserts that each job has one completed record. Returns the numbers of attempts.
 fn each_job_has_exactly_one_record(yard: &Yard, ids: &[String]) -> Vec<u64> {
     let records = yard.shop.records();
     let mut by_id = BTreeMap::new();
@@ -149,7 +148,7 @@ fn each_job_has_exactly_one_record(yard: &Yard, ids: &[String]) -> Vec<u64> {
     attempts.collect()
 }
 
-/// Nothing runs any more that knows this sandbox.
+/// Asserts that no process has its current directory in the repository.
 fn assert_no_process(yard: &Yard) {
     let began = Instant::now();
     let here = yard.shop.sandbox.repo();
@@ -166,7 +165,7 @@ fn assert_no_process(yard: &Yard) {
     }
 }
 
-/// The next run removes what dead ones have left behind.
+/// Asserts that the next run removes partial artifacts of killed workers.
 fn assert_no_partial_artifact(yard: &Yard, jobs: usize) {
     let last = yard.enqueue(&["--database", "small0"]);
     yard.work();

@@ -1,4 +1,4 @@
-//! What goes wrong, and what becomes of the job.
+//! Faults, and the resulting state of the job.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -11,7 +11,7 @@ use super::{Holder, Where, Yard, assert_no_tool, tools};
 use crate::cluster::Cluster;
 use crate::create::Shop;
 
-/// A directory of PostgreSQL's programs whose pg_dump fails.
+/// Makes a directory of the PostgreSQL programs with a failing pg_dump.
 fn broken_pgbin(yard: &Yard) -> std::path::PathBuf {
     let dir = yard.shop.sandbox.path().join("broken");
     fs::create_dir_all(&dir).unwrap();
@@ -84,7 +84,7 @@ fn a_wrong_password_is_not_tried_again() {
     assert_eq!(yard.shop.only_record()["status"], "failed");
 }
 
-/// Configures a tool of one's own that runs this script.
+/// Configures a custom tool that runs this script.
 fn own_tool(yard: &Yard, script: &str) {
     let path = yard.shop.sandbox.path().join("own");
     fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
@@ -130,7 +130,7 @@ fn a_worker_that_is_killed_is_replaced(place: Where) {
     Holder::wait_for_dump(&yard.shop.cluster, &yard.shop.database);
     worker.signal(Signal::KILL);
     assert_eq!(worker.wait(), -1);
-    // The attempt ends with its worker, and says so.
+    // The attempt ends with its worker, and is recorded as failed.
     assert_no_tool(&yard);
     let began = std::time::Instant::now();
     while yard.shop.only_record()["status"] != "failed" {
@@ -302,14 +302,14 @@ fn a_dump_by_several_processes_ends_with_an_attempt_that_is_killed() {
     let id = yard.enqueue(&[]);
     let mut worker = yard.start(&[]);
     Holder::wait_for_dump(&yard.shop.cluster, &yard.shop.database);
-    // Those that the first one starts get no answer from the server.
+    // The connections of the child processes get no response from the server.
     wire.hold(2);
     drop(holder);
     let began = std::time::Instant::now();
     while tools(&yard).len() < 3 {
-        assert!(began.elapsed().as_secs() < 60, "nobody dumps");
+        assert!(began.elapsed().as_secs() < 60, "pg_dump has no child processes");
     }
-    // Nobody is left who could do anything about it.
+    // The worker cannot terminate the child processes.
     worker.signal(Signal::STOP);
     let pid = yard.shop.only_record()["attempt"]["owner"]["pid"].as_i64().unwrap();
     rustix::process::kill_process(rustix::process::Pid::from_raw(pid as i32).unwrap(), Signal::KILL).unwrap();
@@ -332,7 +332,7 @@ fn a_queue_server_that_dies_while_a_job_runs_is_told_when_it_is_back() {
     let id = yard.enqueue(&[]);
     let mut worker = yard.start(&[]);
     Holder::wait_for_dump(&yard.shop.cluster, &yard.shop.database);
-    // These servers acknowledge before they write; what they have said so far shall be kept.
+    // The server uses asynchronous commit; a checkpoint keeps the acknowledged changes.
     server.psql("postgres", "checkpoint");
     server.stop();
     drop(holder);

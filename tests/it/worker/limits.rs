@@ -1,4 +1,4 @@
-//! A full disk, a queue that does not answer, and very many jobs.
+//! A full disk, an unresponsive queue, and very many jobs.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -17,7 +17,7 @@ fn a_full_disk_is_waited_for(place: Where) {
     let dir = disk.path().join("backups");
     fs::create_dir(&dir).unwrap();
     yard.config("pggit.plainDir", dir.to_str().unwrap());
-    // Some of it is written, and then there is no more room.
+    // A part of the backup is written before the disk is full.
     disk.leave(8 << 10);
     let id = yard.enqueue(&[]);
     let mut worker = yard.start(&[]);
@@ -44,7 +44,7 @@ fn a_full_disk_is_waited_for_with_postgres() {
     a_full_disk_is_waited_for(Where::Postgres);
 }
 
-/// What the worker at `address` answers.
+/// Returns the response of the worker at `address`.
 fn get(address: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
@@ -78,7 +78,7 @@ fn a_worker_that_is_stuck_says_so() {
     let address = worker.wait_for("listening on")["address"].as_str().unwrap().to_owned();
     worker.wait_for("worker started");
     wait_until(&address, "/healthz", "HTTP/1.1 200");
-    // The server is there and says nothing any more: whoever asks waits.
+    // The server still accepts connections, but does not answer queries.
     let ours = "select pid from pg_stat_activity where application_name = 'git-pggit queue'";
     let backends: Vec<i32> = server.psql("postgres", ours).lines().map(|pid| pid.parse().unwrap()).collect();
     assert!(!backends.is_empty());
@@ -95,12 +95,12 @@ fn a_worker_that_is_stuck_says_so() {
     assert_eq!(yard.job(&id)["state"], "completed");
 }
 
-/// How many jobs are many.
+/// Returns the number of jobs for tests with many jobs.
 fn many() -> usize {
     if std::env::var_os("PGGIT_TEST_LONG").is_some() { 10_000 } else { 1_000 }
 }
 
-/// Puts copies of a waiting job into the queue, without thousands of processes.
+/// Adds copies of a waiting job to the queue without a process for each.
 fn multiply(yard: &Yard, place: Where, id: &str) {
     if place == Where::Postgres {
         let url = yard.shop.sandbox.git(["config", "pggit.queue"]);
@@ -141,7 +141,7 @@ fn multiply(yard: &Yard, place: Where, id: &str) {
     feed(&["update-ref", "--stdin"], &created.collect::<String>());
 }
 
-/// With many jobs before it, one that is urgent is made at once.
+/// An urgent job is run at once, even if many jobs are waiting.
 fn many_jobs_can_wait(place: Where) {
     let yard = Yard::new(place);
     let first = yard.enqueue(&[]);

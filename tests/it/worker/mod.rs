@@ -1,4 +1,4 @@
-//! The worker: jobs become backups, whatever happens to it.
+//! The worker: jobs become backups in spite of faults.
 
 mod chaos;
 mod faults;
@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::cluster::{Cluster, pause};
 use crate::create::Shop;
 
-/// Where the jobs are.
+/// The type of the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Where {
     Refs,
@@ -74,19 +74,19 @@ impl Yard {
         }
     }
 
-    /// Works until there is nothing left to do.
+    /// Runs a worker until no job is left.
     pub fn work(&self) -> Value {
         self.shop.pggit(&["worker", "--until-idle", "--json"]).success().json()
     }
 
-    /// A worker that runs until it is told to end. Returns after it has started.
+    /// Starts a worker that runs until it is stopped. Waits until it has started.
     pub fn start(&self, args: &[&str]) -> Running {
         let mut worker = self.start_before(args);
         worker.wait_for("worker started");
         worker
     }
 
-    /// The same, from its first words.
+    /// Starts a worker without waiting.
     pub fn start_before(&self, args: &[&str]) -> Running {
         let mut command = self.shop.sandbox.pggit_command();
         command.arg("worker").arg("--json").args(args);
@@ -98,7 +98,7 @@ impl Yard {
     }
 }
 
-/// Who waits for words that never come fails when the worker has ended.
+/// Kills the worker after a time limit, so that a test that waits for a missing log line fails.
 fn end_after_all(pid: u32, running: Weak<()>) {
     std::thread::spawn(move || {
         let (end, began) = (Duration::from_secs(180), Instant::now());
@@ -111,7 +111,7 @@ fn end_after_all(pid: u32, running: Weak<()>) {
     });
 }
 
-/// A worker that is ended when this is dropped.
+/// A worker that is killed when this is dropped.
 pub struct Running {
     pub child: Child,
     log: BufReader<std::process::ChildStderr>,
@@ -123,7 +123,7 @@ impl Running {
         kill_process(Pid::from_raw(self.child.id() as i32).unwrap(), signal).unwrap();
     }
 
-    /// Reads the log up to a line with these words.
+    /// Reads the log up to a line with this text.
     #[track_caller]
     pub fn wait_for(&mut self, words: &str) -> Value {
         let (mut all, mut line) = (String::new(), String::new());
@@ -149,7 +149,7 @@ impl Drop for Running {
     }
 }
 
-/// Somebody who holds a table, so that pg_dump waits.
+/// A session that locks a table, so that pg_dump waits.
 pub struct Holder<'a> {
     psql: Child,
     cluster: &'a Cluster,
@@ -168,7 +168,7 @@ impl<'a> Holder<'a> {
         Self { psql: child, cluster, database: database.to_owned() }
     }
 
-    /// Waits until somebody waits for the table.
+    /// Waits until a session waits for the lock of the table.
     pub fn wait_for_dump(cluster: &Cluster, database: &str) {
         let waits = "exists (select from pg_locks where not granted and relation = 'orders'::regclass)";
         cluster.wait_until(database, waits);
@@ -177,7 +177,7 @@ impl<'a> Holder<'a> {
 
 impl Drop for Holder<'_> {
     fn drop(&mut self) {
-        // The server would go on sleeping without its client.
+        // The server continues the sleep even if its client has exited.
         let end = "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and query \
                    like 'begin; lock table%'";
         self.cluster.psql(&self.database, end);
@@ -185,7 +185,7 @@ impl Drop for Holder<'_> {
     }
 }
 
-/// The process ids of all pg_dump that work for this yard.
+/// Returns the process ids of all pg_dump processes of this yard.
 pub fn tools(yard: &Yard) -> Vec<i32> {
     let here = [yard.shop.cluster.dir(), yard.shop.sandbox.path()].map(|dir| dir.display().to_string());
     let is_ours = |pid: &i32| {
@@ -200,7 +200,7 @@ pub fn tools(yard: &Yard) -> Vec<i32> {
     pids.filter(is_ours).collect()
 }
 
-/// Waits until no attempt runs in the repository of this yard: the process of an attempt ends a moment
+/// Waits until no attempt runs in the repository of this yard. The process of an attempt exits shortly
 /// after its worker was killed, and may register its backup until then.
 #[track_caller]
 pub fn wait_for_attempts(yard: &Yard) {
@@ -217,8 +217,8 @@ pub fn wait_for_attempts(yard: &Yard) {
     }
 }
 
-/// No tool is left. (What the server does for one that has gone, while it
-/// waits for a lock, is its own business.)
+/// Asserts that no tool is left. (The server may still run the session of a tool that has exited while it
+/// waits for a lock.)
 #[track_caller]
 pub fn assert_no_tool(yard: &Yard) {
     let began = Instant::now();

@@ -1,4 +1,4 @@
-//! A worker, or its attempt, is killed at each single step.
+//! A worker, or its attempt, is killed at each step.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use super::{Holder, Where, Yard, assert_no_tool, wait_for_attempts};
 use crate::automation::Chat;
 
-/// Where a worker can be killed, and how many attempts the job takes then.
+/// Steps at which a worker can be killed, and the number of attempts of the job then.
 const OF_THE_WORKER: &[(&str, u64)] = &[
     ("queue.claimed", 2),
     ("worker.claimed", 2),
@@ -18,7 +18,7 @@ const OF_THE_WORKER: &[(&str, u64)] = &[
     ("worker.sent", 1),
 ];
 
-/// The same for the process that makes an attempt.
+/// The same for the process of an attempt.
 const OF_THE_ATTEMPT: &[(&str, u64)] = &[
     ("job.read", 2),
     ("backup.registered", 2),
@@ -30,7 +30,7 @@ const OF_THE_ATTEMPT: &[(&str, u64)] = &[
     ("job.done", 2),
 ];
 
-/// Works until this job is done, however often it takes a start.
+/// Runs workers until this job is completed.
 fn finish(yard: &Yard, id: &str) {
     let began = std::time::Instant::now();
     while yard.job(id)["state"] != "completed" {
@@ -39,7 +39,7 @@ fn finish(yard: &Yard, id: &str) {
     }
 }
 
-/// One worker that is killed at this step, which it must come to.
+/// Runs a worker that is killed at this step, which it must reach.
 fn die_at(yard: &Yard, step: &str, of_worker: bool) {
     let holder = (step == "worker.beat").then(|| Holder::of(&yard.shop.cluster, &yard.shop.database));
     let mut command = yard.shop.sandbox.pggit_command();
@@ -72,13 +72,13 @@ fn a_worker_may_be_killed_at_every_step(place: Where) {
         assert_eq!(yard.job(&id)["attempts"], attempts, "{step}");
         ids.insert(id, step);
     }
-    // Who looks for jobs of the dead may be killed, too.
+    // A worker may also be killed while it recovers jobs of crashed workers.
     let id = yard.enqueue(&[]);
     die_at(&yard, "worker.claimed", true);
     die_at(&yard, "queue.rescued", true);
     finish(&yard, &id);
     ids.insert(id, "queue.rescued");
-    // One job that ends right away tells what the last one has not told.
+    // The run of one more job sends the pending notification of the previous one.
     yard.work();
     let records = yard.shop.records();
     for record in &records {
@@ -100,7 +100,7 @@ fn a_worker_may_be_killed_at_every_step(place: Where) {
     }
     for (id, step) in &ids {
         let messages = &told[id];
-        // Nobody knows whether it was sent: it is sent again, under the same id.
+        // The notification may have been sent before the crash, so it is sent again with the same id.
         assert_eq!(messages.len(), if *step == "worker.sent" { 2 } else { 1 }, "{step}");
         assert_eq!(messages.iter().collect::<BTreeSet<_>>().len(), 1, "{step}");
     }

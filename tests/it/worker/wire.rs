@@ -1,4 +1,4 @@
-//! A network between a client and a cluster, which can be cut.
+//! A network between a client and a cluster that can be interrupted.
 
 use std::io;
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -8,16 +8,16 @@ use std::thread;
 
 use crate::cluster::Cluster;
 
-/// Connections through it, while it is whole.
+/// The connections.
 #[derive(Default)]
 struct State {
     cut: bool,
-    /// So many of those who come next are neither let through nor let go.
+    /// This number of the next connections is accepted and not forwarded.
     held: usize,
     streams: Vec<TcpStream>,
 }
 
-/// A wire to the socket of a cluster.
+/// A proxy in front of the socket of a cluster.
 pub struct Wire {
     port: u16,
     state: Arc<Mutex<State>>,
@@ -33,7 +33,7 @@ impl Wire {
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let mut state = ours.lock().unwrap();
-                // Who comes while it is cut is let go.
+                // While the network is interrupted, connections are closed.
                 let Some(server) = (!state.cut).then(|| UnixStream::connect(&socket).ok()).flatten() else {
                     continue;
                 };
@@ -52,7 +52,7 @@ impl Wire {
         format!("postgresql://postgres@127.0.0.1:{}/{database}?sslmode=disable", self.port)
     }
 
-    /// Breaks every connection, and lets nobody through.
+    /// Breaks every connection, and refuses new ones.
     pub fn cut(&self) {
         let mut state = self.state.lock().unwrap();
         state.cut = true;
@@ -61,18 +61,18 @@ impl Wire {
         }
     }
 
-    /// Lets the next `count` connections wait.
+    /// Accepts the next `count` connections without forwarding them.
     pub fn hold(&self, count: usize) {
         self.state.lock().unwrap().held = count;
     }
 
-    /// Lets new connections through.
+    /// Forwards new connections again.
     pub fn mend(&self) {
         self.state.lock().unwrap().cut = false;
     }
 }
 
-/// Carries bytes in both directions until one side ends.
+/// Forwards bytes in both directions until one side closes.
 fn carry(client: &TcpStream, server: &UnixStream) {
     let (mut from_client, mut to_client) = (client.try_clone().unwrap(), client.try_clone().unwrap());
     let (mut from_server, mut to_server) = (server.try_clone().unwrap(), server.try_clone().unwrap());
