@@ -1,12 +1,13 @@
 //! Chooses the commit of a backup.
 //!
-//! The order is: the requested commit or branch, the commit recorded in the database, HEAD. Therefore a
-//! record has the commit of the database and not the one that is checked out on the laptop. If the
-//! requested commit differs from the commit recorded in the database, one of them is wrong, and nothing
-//! is written.
+//! The order is: the requested commit or branch, the commit recorded in the database, the commit whose
+//! migrations are the applied ones, HEAD. Therefore a record has the commit of the database and not the
+//! one that is checked out on the laptop. If the requested commit differs from the commit recorded in the
+//! database, one of them is wrong, and nothing is written.
 
 use crate::domain::{CommitId, Line, Metadata};
 use crate::git::{self, Oid, Repository};
+use crate::migrations::{COMMIT_IN_DATABASE, COMMIT_SOURCE, CommitSource};
 
 use super::Error;
 
@@ -20,7 +21,7 @@ pub enum CommitSpec {
     Revision(String),
     /// The tip of a branch.
     Branch(String),
-    /// The commit recorded in the database, or this revision if none is recorded.
+    /// The commit that the database has, or this revision if the database says nothing.
     Unmarked(String),
 }
 
@@ -31,7 +32,7 @@ pub struct ResolvedCommit {
     pub commit: CommitId,
     /// The branch of the commit.
     pub branch: Option<Line>,
-    source: &'static str,
+    source: CommitSource,
     mark: Option<String>,
 }
 
@@ -39,16 +40,18 @@ impl ResolvedCommit {
     /// Returns the facts about the choice for the record.
     pub fn to_metadata(&self) -> Metadata {
         let mut metadata = Metadata::default();
-        metadata.insert("commit_source", self.source);
+        metadata.insert(COMMIT_SOURCE, self.source.as_str());
         if let Some(mark) = self.mark.as_ref().filter(|mark| mark.as_str() != self.commit.as_str()) {
-            metadata.insert("commit_in_database", mark.as_str());
+            metadata.insert(COMMIT_IN_DATABASE, mark.as_str());
         }
         metadata
     }
 }
 
 /// Chooses the commit. `mark` is the commit recorded in the database `database`. With `force` the
-/// requested commit takes precedence over it.
+/// requested commit takes precedence over it. `derive` returns the newest commit in the history of a
+/// commit whose migrations are those that the database has applied; it is called if nothing else says
+/// which commit the database has.
 ///
 /// # Errors
 /// Fails if the requested commit or `mark` is not in the repository, or if they differ without `force`.
@@ -58,15 +61,17 @@ pub fn choose_commit(
     mark: Option<&str>,
     database: &str,
     force: bool,
+    derive: impl FnOnce(Oid) -> Option<Oid>,
 ) -> Result<ResolvedCommit, Error> {
     let (oid, branch, source) = match asked {
-        CommitSpec::Revision(revision) => (repository.resolve_commit(revision)?, None, "commit"),
-        CommitSpec::Branch(branch) => (repository.branch_tip(branch)?, Some(branch.clone()), "branch"),
-        CommitSpec::Nothing | CommitSpec::Unmarked(_) => match (mark, asked) {
-            (Some(mark), _) => (marked(repository, mark, database)?, None, "database"),
-            (None, CommitSpec::Unmarked(revision)) => (repository.resolve_commit(revision)?, None, "commit"),
-            (None, _) => (repository.head()?, None, "head"),
-        },
+        CommitSpec::Revision(revision) => (repository.resolve_commit(revision)?, None, CommitSource::Commit),
+        CommitSpec::Branch(branch) => {
+            (repository.branch_tip(branch)?, Some(branch.clone()), CommitSource::Branch)
+        }
+        CommitSpec::Nothing | CommitSpec::Unmarked(_) => {
+            let (oid, source) = of_database(repository, asked, mark, database, derive)?;
+            (oid, None, source)
+        }
     };
     let commit = oid.to_commit();
     let branch = branch
@@ -80,6 +85,24 @@ pub fn choose_commit(
     }
     let branch = branch.map(|branch| Line::lossy(&branch));
     Ok(ResolvedCommit { commit, branch, source, mark: mark.map(str::to_owned) })
+}
+
+/// Returns the commit of a database for which none is requested.
+fn of_database(
+    repository: &Repository,
+    asked: &CommitSpec,
+    mark: Option<&str>,
+    database: &str,
+    derive: impl FnOnce(Oid) -> Option<Oid>,
+) -> Result<(Oid, CommitSource), Error> {
+    if let Some(mark) = mark {
+        return Ok((marked(repository, mark, database)?, CommitSource::Database));
+    }
+    let (tip, otherwise) = match asked {
+        CommitSpec::Unmarked(revision) => (repository.resolve_commit(revision)?, CommitSource::Tip),
+        _ => (repository.head()?, CommitSource::Head),
+    };
+    Ok(derive(tip).map_or((tip, otherwise), |commit| (commit, CommitSource::Migrations)))
 }
 
 /// Returns the commit recorded in the database. Fails if this repository does not have it.

@@ -21,6 +21,7 @@ use crate::domain::{
 };
 use crate::git::Oid;
 use crate::ledger::{self, Entry, Ledger, NewBackup};
+use crate::migrations::{CommitCheck, CommitWarning, MIGRATIONS};
 use crate::pg::{Client, ConnInfo, ServerFacts, Snapshot};
 use crate::process::{self, Liveness, Owner, crash_point, interrupt, is_alive};
 use crate::progress::Progress;
@@ -31,7 +32,7 @@ use crate::tools::{self, Adapter, DumpSpec, Programs};
 use super::base::choose_base;
 use super::commit::{CommitSpec, ResolvedCommit, choose_commit};
 use super::error::{Error, NotAgain};
-use super::migrations::{MIGRATIONS, migrations};
+use super::migrations::MigrationState;
 
 /// The backup to make and its options.
 #[derive(Debug)]
@@ -105,10 +106,14 @@ pub fn create(context: &BackupContext<'_>, request: &BackupRequest) -> Result<En
         None => request.asked.clone(),
     };
     let name = request.database.name.as_str();
-    let choice = |mark: Option<&str>| choose_commit(repository, &asked, mark, name, request.force);
+    let choice = |mark: Option<&str>, state: Option<&MigrationState>| {
+        choose_commit(repository, &asked, mark, name, request.force, |tip| {
+            state?.commit(&request.database, tip, repository)
+        })
+    };
     // An unknown revision is reported before the first connection to the server.
     if asked != CommitSpec::Nothing {
-        choose_commit(repository, &asked, None, name, true)?;
+        choose_commit(repository, &asked, None, name, true, |_| None)?;
     }
     let begin = |chosen: &ResolvedCommit, basis: BackupBase| match &registered {
         Some(entry) => again(context, entry),
@@ -117,7 +122,7 @@ pub fn create(context: &BackupContext<'_>, request: &BackupRequest) -> Result<En
     let client = match connect(context) {
         Ok(client) => client,
         Err(error) => {
-            let begun = choice(None).ok().map(|chosen| begin(&chosen, BackupBase::of(request.kind)));
+            let begun = choice(None, None).ok().map(|chosen| begin(&chosen, BackupBase::of(request.kind)));
             return Err(unreachable(context, begun, error));
         }
     };
@@ -126,16 +131,49 @@ pub fn create(context: &BackupContext<'_>, request: &BackupRequest) -> Result<En
         false => None,
     };
     let facts = client.facts().map_err(Error::from)?;
-    let chosen = choice(client.read_mark().map_err(Error::from)?.as_deref())?;
+    let mark = client.read_mark().map_err(Error::from)?;
+    let read =
+        |snapshot: &Snapshot<'_>| MigrationState::read(&context.server, snapshot.id(), &request.database);
+    let state = snapshot.as_ref().map(read);
+    let chosen = choice(mark.as_deref(), state.as_ref())?;
+    let migrations =
+        state.and_then(|state| state.fact(Oid::from(&chosen.commit), &request.database, repository));
+    check_commit(request, &chosen, migrations.as_ref())?;
     let (basis, chain) = choose_base(context, request, &facts)?;
     let entry = begin(&chosen, basis.clone()).map_err(Error::from)?;
     crash_point("backup.registered");
-    let run = BackupRun { context, request, client: &client, facts: &facts, entry: &entry, basis, chain };
+    let run = BackupRun {
+        context,
+        request,
+        client: &client,
+        facts: &facts,
+        entry: &entry,
+        basis,
+        chain,
+        migrations,
+    };
     let made = run.make(snapshot.as_ref().map(Snapshot::id)).and_then(|made| {
         snapshot.map_or(Ok(()), Snapshot::finish)?;
         Ok(made)
     });
     made.and_then(|made| run.complete(made)).map_err(|error| failed(context, entry.clone(), error))
+}
+
+/// Fails if the configuration requires a commit that the database confirms, and it does not.
+fn check_commit(
+    request: &BackupRequest,
+    chosen: &ResolvedCommit,
+    migrations: Option<&serde_json::Value>,
+) -> Result<(), Error> {
+    if request.database.commit_check.value == CommitCheck::Warn {
+        return Ok(());
+    }
+    let mut metadata = chosen.to_metadata();
+    migrations.into_iter().for_each(|state| metadata.insert(MIGRATIONS, state.clone()));
+    match CommitWarning::of(&chosen.commit, &metadata).into_iter().next() {
+        None => Ok(()),
+        Some(warning) => Err(Error::CommitDoubtful { database: request.database.name.clone(), warning }),
+    }
 }
 
 /// Returns the record if the backup is registered already. Fails if it cannot be retried.
@@ -274,6 +312,8 @@ struct BackupRun<'a> {
     entry: &'a Entry,
     basis: BackupBase,
     chain: Vec<Backup>,
+    /// The state of the migration tool, for the record.
+    migrations: Option<serde_json::Value>,
 }
 
 /// The result of the tool: durable, but not published.
@@ -305,16 +345,13 @@ impl BackupRun<'_> {
             deadline: self.request.database.timeout.as_ref().map(|timeout| timeout.value),
         };
         let (recorder, counter) = (self.recorder(&order)?, self.counter(snapshot));
-        let reader = self.migrations_reader(snapshot);
-        let (made, schema, counts, migrations) = thread::scope(|scope| {
-            let migrations = scope.spawn(move || reader.and_then(|read| read()));
+        let (made, schema, counts) = thread::scope(|scope| {
             let schema = scope.spawn(move || recorder.map(|record| record()).transpose());
             let counts = scope.spawn(move || counter.map(|count| count()));
             let made = self.run(&order, draft.as_ref());
             let schema = schema.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             let counts = counts.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            let migrations = migrations.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            (made, schema, counts, migrations)
+            (made, schema, counts)
         });
         let (mut made, schema) = (made?, schema?);
         if self.basis.kind != self.request.kind {
@@ -326,7 +363,7 @@ impl BackupRun<'_> {
             made.metadata.insert("warnings", vec![warning]);
         }
         counts.into_iter().for_each(|counts| made.metadata.insert(ROW_COUNTS, counts));
-        migrations.into_iter().for_each(|state| made.metadata.insert(MIGRATIONS, state));
+        self.migrations.iter().for_each(|state| made.metadata.insert(MIGRATIONS, state.clone()));
         interrupted()?;
         Ok(ToolResult { draft, made, schema })
     }
@@ -404,18 +441,6 @@ impl BackupRun<'_> {
         let snapshot = snapshot.filter(|_| database.record_counts.value)?;
         let schemas: Vec<&str> = database.dump.schemas.iter().map(String::as_str).collect();
         Some(move || row_counts(server, snapshot, &schemas))
-    }
-
-    /// Returns the function that reads the state of the migration tool in the snapshot that is backed up.
-    fn migrations_reader<'s>(
-        &'s self,
-        snapshot: Option<&'s str>,
-    ) -> Option<impl FnOnce() -> Option<serde_json::Value> + Send + use<'s>> {
-        let snapshot = snapshot?;
-        let (database, server) = (&self.request.database, &self.context.server);
-        let repository = self.context.ledger.schema_repository().for_thread();
-        let commit = Oid::from(&self.entry.backup.commit);
-        Some(move || migrations(server, snapshot, &repository, commit, database))
     }
 
     /// Returns the compression of the destination. It is used if the tool does not compress.

@@ -1,6 +1,7 @@
 //! Errors of a backup run.
 
 use crate::domain::{BackupId, CommitId, DatabaseName, Status};
+use crate::migrations::CommitWarning;
 use crate::process::interrupt::Signal;
 use crate::{artifacts, git, ledger, pg, process, store, tools, workspace};
 
@@ -51,6 +52,14 @@ pub enum Error {
         database: String,
         /// The commit recorded in it.
         mark: String,
+    },
+    /// The commit of the backup is doubtful, and the configuration requires one that is not.
+    #[error("{}, and pggit.{database}.commitCheck is 'require'", warning.message)]
+    CommitDoubtful {
+        /// The configured database.
+        database: DatabaseName,
+        /// The reason.
+        warning: CommitWarning,
     },
     /// The backup cannot be retried.
     #[error("backup {backup} cannot be made again: {reason}")]
@@ -106,7 +115,10 @@ impl Error {
             Self::Interrupted { .. } => true,
             Self::Workspace(error) => error.retry(),
             Self::Artifacts(error) => error.retry(),
-            Self::NoCatalogue { .. } | Self::MarkDiffers { .. } | Self::MarkUnknown { .. } => false,
+            Self::NoCatalogue { .. }
+            | Self::MarkDiffers { .. }
+            | Self::MarkUnknown { .. }
+            | Self::CommitDoubtful { .. } => false,
         }
     }
 
@@ -128,7 +140,8 @@ impl Error {
             Self::BaseUnreadable { .. } => "base-unreadable",
             Self::Git(_) | Self::Ledger(_) | Self::NotAgain { .. } => "ledger",
             Self::Artifacts(_) | Self::Workspace(_) | Self::NoCatalogue { .. } => "configuration",
-            Self::MarkDiffers { .. } | Self::MarkUnknown { .. } => "mark",
+            Self::MarkDiffers { .. } | Self::MarkUnknown { .. } => "mark-mismatch",
+            Self::CommitDoubtful { .. } => "commit-check",
         }
     }
 }

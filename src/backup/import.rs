@@ -12,6 +12,7 @@ use crate::domain::{
 };
 use crate::git::{Oid, Repository, Walk};
 use crate::ledger::{self, Entry, Filter, Ledger, NewBackup, RecordChange, is_interrupted};
+use crate::migrations::{COMMIT_SOURCE, CommitSource};
 use crate::tools::Adapter;
 use crate::tools::adapter::CatalogEntry;
 
@@ -170,11 +171,11 @@ fn register(
     metadata.insert("imported", true);
     let (commit, branch) = match annotated(history.repository, item)? {
         Some(commit) => {
-            metadata.insert("commit_source", "annotation");
+            metadata.insert(COMMIT_SOURCE, CommitSource::Annotation.as_str());
             (commit, None)
         }
         None => {
-            metadata.insert("commit_source", "inferred");
+            metadata.insert(COMMIT_SOURCE, CommitSource::Inferred.as_str());
             let (commit, how) = history.at(stopped)?;
             metadata.insert("inferred", format!("{how} {}", branch.unwrap_or("HEAD")));
             (commit, branch.map(Line::lossy))

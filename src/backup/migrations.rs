@@ -1,49 +1,77 @@
-//! The state of the migration tool of a database, recorded with a dump.
+//! The state of the migration tool of a database, read with a dump.
 
 use serde_json::{Value, json};
 
 use crate::config::DatabaseConfig;
-use crate::domain::{Backup, Digest, Metadata};
+use crate::domain::{Digest, Metadata};
 use crate::git::{Oid, Repository};
-use crate::migrations::State;
+use crate::migrations::{Comparison, OTHER_STATES, State};
 use crate::pg::{Client, ConnInfo};
 use crate::workspace::Error;
-use crate::workspace::migrations::examine;
+use crate::workspace::derived_commit::{DerivedCommit, derive_commit};
+use crate::workspace::migration_state::{DatabaseState, state_of};
+use crate::workspace::migrations::examine_state;
 
-/// The fact of the metadata that has the state.
-pub(super) const MIGRATIONS: &str = "migrations";
-/// The states that prevent a database from being at a commit.
-const OTHER_STATES: [State; 4] = [State::Pending, State::Changed, State::Unknown, State::Incomplete];
+/// The largest number of migrations that a record names.
+const EXAMPLES_MAX: usize = 3;
+/// The largest number of characters of the name of a migration in a record.
+const NAME_CHARS_MAX: usize = 60;
 
-/// Returns the state that the migration tool has recorded in the database, as `snapshot` sees it, and its
-/// comparison with the files of `commit`. Returns `None` if the database has no table of a migration
-/// tool. An error does not make the dump worse, so it is recorded instead.
-pub(super) fn migrations(
-    server: &ConnInfo,
-    snapshot: &str,
-    repository: &Repository,
-    commit: Oid,
-    database: &DatabaseConfig,
-) -> Option<Value> {
-    let value = read(server, snapshot, repository, commit, database)
-        .unwrap_or_else(|error| Some(json!({ "error": error.to_string() })))?;
-    // The names of migrations may look like URLs with a password, which records must not have.
-    match Metadata::try_from(value.clone()) {
-        Ok(_) => Some(value),
-        Err(_) => Some(json!({ "error": "the state of the migration tool has texts that are not recorded" })),
+/// The state of the migration tool in the snapshot of a dump. An error does not make the dump worse, so it
+/// is recorded.
+pub(super) struct MigrationState(Result<DatabaseState, String>);
+
+impl MigrationState {
+    /// Reads the state as `snapshot` sees it.
+    pub(super) fn read(server: &ConnInfo, snapshot: &str, database: &DatabaseConfig) -> Self {
+        let read = || -> Result<DatabaseState, Error> {
+            let client = Client::connect(server, "git-pggit")?;
+            client.begin_in_snapshot(snapshot)?;
+            state_of(&client, database.migration_tool.value)
+        };
+        Self(read().map_err(|error| error.to_string()))
+    }
+
+    /// Returns the newest commit in the history of `tip` whose migrations are exactly the applied ones, if
+    /// there is one.
+    pub(super) fn commit(&self, database: &DatabaseConfig, tip: Oid, repository: &Repository) -> Option<Oid> {
+        let Ok(DatabaseState::Applied(applied)) = &self.0 else { return None };
+        match derive_commit(applied, database, tip, repository) {
+            Ok(DerivedCommit::Found(commit)) => Some(commit),
+            Ok(DerivedCommit::None | DerivedCommit::Unknown(_)) | Err(_) => None,
+        }
+    }
+
+    /// Returns the state and its comparison with the files of `commit` as a fact of the record. Returns
+    /// `None` if the database has no table of a migration tool.
+    pub(super) fn fact(
+        &self,
+        commit: Oid,
+        database: &DatabaseConfig,
+        repository: &Repository,
+    ) -> Option<Value> {
+        let value = match &self.0 {
+            Ok(state) => described(state, commit, database, repository).map_err(|error| error.to_string()),
+            Err(error) => Err(error.clone()),
+        };
+        let value = value.unwrap_or_else(|error| Some(json!({ "error": error })))?;
+        // The names of migrations may look like URLs with a password, which records must not have.
+        match Metadata::try_from(value.clone()) {
+            Ok(_) => Some(value),
+            Err(_) => {
+                Some(json!({ "error": "the state of the migration tool has texts that are not recorded" }))
+            }
+        }
     }
 }
 
-fn read(
-    server: &ConnInfo,
-    snapshot: &str,
-    repository: &Repository,
+fn described(
+    state: &DatabaseState,
     commit: Oid,
     database: &DatabaseConfig,
+    repository: &Repository,
 ) -> Result<Option<Value>, Error> {
-    let client = Client::connect(server, "git-pggit")?;
-    client.begin_in_snapshot(snapshot)?;
-    let Some(examination) = examine(&client, database, commit, repository)? else { return Ok(None) };
+    let Some(examination) = examine_state(state, database, commit, repository)? else { return Ok(None) };
     let mut value = match &examination.applied {
         Some(applied) => json!({
             "tool": applied.tool.as_str(),
@@ -60,6 +88,9 @@ fn read(
             for state in OTHER_STATES {
                 value[state.as_str()] = comparison.in_state(state).count().into();
             }
+            if let Some(examples) = examples(comparison) {
+                value["examples"] = examples.into();
+            }
         }
         Err(reason) => {
             value["at_commit"] = Value::Null;
@@ -69,30 +100,24 @@ fn read(
     Ok(Some(value))
 }
 
-/// Returns a warning if the migrations that were applied are not those of the commit of the backup.
-pub fn migration_warning(backup: &Backup) -> Option<String> {
-    let recorded = backup.metadata.as_map().get(MIGRATIONS)?;
-    let commit = backup.commit.short();
-    let text = |key: &str| recorded.get(key).and_then(Value::as_str);
-    if let Some(error) = text("error") {
-        return Some(format!("the migrations could not be compared with commit {commit}: {error}"));
-    }
-    match recorded.get("at_commit")? {
-        Value::Bool(true) => None,
-        Value::Bool(false) => {
-            let count =
-                |state: State| Some((recorded.get(state.as_str())?.as_u64().filter(|n| *n > 0)?, state));
-            let counts: Vec<String> = OTHER_STATES
-                .into_iter()
-                .filter_map(count)
-                .map(|(count, state)| format!("{count} {state}"))
-                .collect();
-            let tool = text("tool").unwrap_or("the migration tool");
-            Some(format!("by {tool}, the database is not at commit {commit}: {}", counts.join(", ")))
-        }
-        _ => {
-            let reason = text("reason").unwrap_or("the reason is not recorded");
-            Some(format!("it is not known whether the database is at commit {commit}: {reason}"))
-        }
-    }
+/// Returns the first migrations that are not applied as the commit has them; `None` if there are none.
+fn examples(comparison: &Comparison) -> Option<String> {
+    let differing = || comparison.migrations.iter().filter(|migration| migration.state != State::Applied);
+    let named: Vec<String> = differing()
+        .take(EXAMPLES_MAX)
+        .map(|migration| {
+            let name = if migration.version.is_empty() { &migration.name } else { &migration.version };
+            let name: String = name.chars().filter(|c| !c.is_control()).take(NAME_CHARS_MAX).collect();
+            let state = match migration.state {
+                State::Changed => "was edited after it ran",
+                State::Unknown => "is applied and not in the commit",
+                State::Incomplete => "has failed or is not finished",
+                State::Pending | State::Applied => "is pending",
+            };
+            format!("{name} {state}")
+        })
+        .collect();
+    let more = differing().count().saturating_sub(named.len());
+    let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+    (!named.is_empty()).then(|| format!("{}{more}", named.join(", ")))
 }

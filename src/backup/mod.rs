@@ -19,5 +19,4 @@ pub use interrupted::{
     NotInterrupted, check_interrupted, displayed_row_status, displayed_status, record_interrupted,
     settle_dead, settle_interrupted,
 };
-pub use migrations::migration_warning;
 pub use reconcile::{Differences, reconcile, record_gone};

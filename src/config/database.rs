@@ -11,6 +11,7 @@ use super::{Config, Error, Key, keys};
 use crate::domain::{
     BackupTool, BackupType, Checkpoint, Compression, DatabaseName, DumpOptions, VerifyPolicy, WalMethod,
 };
+use crate::migrations::{CommitCheck, Tool as MigrationTool};
 
 /// The settings of one database, each with its origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,8 +50,13 @@ pub struct DatabaseConfig {
     pub assertions: Vec<Setting<String>>,
     /// The time limit of one verification.
     pub verify_timeout: Setting<Duration>,
-    /// The directory of the migrations, in the tree of the schema history.
-    pub migrations: Setting<String>,
+    /// The directories of the migrations, in the tree of the schema history. A `*` stands for any text
+    /// without a slash.
+    pub migrations: Vec<Setting<String>>,
+    /// The tool of the migrations; `None` if it is detected.
+    pub migration_tool: Setting<Option<MigrationTool>>,
+    /// The use of warnings about the commit of a backup.
+    pub commit_check: Setting<CommitCheck>,
     /// The program that runs the migrations, with its arguments.
     pub migrate: Option<Setting<Vec<String>>>,
     /// The time limit of the migrations.
@@ -92,6 +98,16 @@ pub struct CustomTool {
     pub list: Option<Vec<String>>,
 }
 
+impl DatabaseConfig {
+    /// Returns the directory of the migrations; `None` if there may be several.
+    pub fn migrations_directory(&self) -> Option<&str> {
+        match self.migrations.as_slice() {
+            [Setting { value, .. }] if !value.contains('*') => Some(value),
+            _ => None,
+        }
+    }
+}
+
 impl Config {
     /// Returns the settings of `name`. For a database that is not configured these are the defaults.
     /// `PGGIT_DATABASE_URL` is ignored, see [`Config::selected`].
@@ -117,7 +133,9 @@ impl Config {
             verify: settings.all(&keys::VERIFY)?,
             assertions: settings.all(&keys::ASSERTION)?,
             verify_timeout: settings.get(&keys::VERIFY_TIMEOUT)?,
-            migrations: settings.get(&keys::MIGRATIONS)?,
+            migrations: settings.all_or_default(&keys::MIGRATIONS)?,
+            migration_tool: settings.get(&keys::MIGRATION_TOOL)?,
+            commit_check: settings.get(&keys::COMMIT_CHECK)?,
             migrate: settings.find(&keys::MIGRATE_COMMAND)?,
             migrate_timeout: settings.get(&keys::MIGRATE_TIMEOUT)?,
             mask: settings.find(&keys::MASK_SCRIPT)?,

@@ -12,6 +12,7 @@ use crate::domain::{
     BackupTool, Compression, DURATION_FORM, DatabaseName, Line, Occasion, TableName, VerifyPolicy, plain_name,
 };
 use crate::git::{BranchPatterns, PathPatterns};
+use crate::migrations::{CommitCheck, Tool as MigrationTool};
 use crate::schedule::{Schedule, Zone};
 
 /// The permission to show the values of a key.
@@ -152,6 +153,11 @@ pub(super) const TABLE_NAME: ValueForm<TableName> =
 /// A path inside of the repository.
 pub(super) const TREE_PATH: ValueForm<String> =
     ValueForm::text(value::tree_path, "a path relative to the top of the repository, without ..");
+/// A path in the tree of the repository, in which a `*` stands for any text without a slash.
+pub(super) const TREE_PATTERN: ValueForm<String> = ValueForm::text(
+    value::tree_pattern,
+    "a directory relative to the top of the repository, without .., in which * stands for any text",
+);
 /// One line of text.
 pub(super) const LINE: ValueForm<Line> = ValueForm::parsed("one line of text");
 /// A boolean in git's syntax.
@@ -172,6 +178,11 @@ pub(super) const BRANCHES: ValueForm<BranchPatterns> = ValueForm::reasoned(
     value::patterns,
     "patterns for branches with spaces between them, such as main release/*",
 );
+/// The migration tool; `None` if it is detected.
+pub(super) const MIGRATION_TOOL_FORM: ValueForm<Option<MigrationTool>> =
+    ValueForm::text(value::migration_tool, "auto, or the name of a migration tool as in migrations.md");
+/// The check of the commit of a backup.
+pub(super) const COMMIT_CHECK_FORM: ValueForm<CommitCheck> = ValueForm::parsed("warn or require");
 /// Patterns for paths.
 pub(super) const PATHS: ValueForm<PathPatterns> =
     ValueForm::reasoned(value::patterns, "patterns for paths with spaces between them, as in a .gitignore");

@@ -18,6 +18,7 @@ use crate::domain::{
     TableName, VerifyPolicy, WalMethod,
 };
 use crate::git::{BranchPatterns, PathPatterns};
+use crate::migrations::{CommitCheck, Tool as MigrationTool};
 use crate::schedule::{Schedule, Zone};
 
 /// The key called `name`, in any case.
@@ -275,11 +276,22 @@ keys! {
     /// may take a tenth of that.
     VERIFY_TIMEOUT: Key<Duration> = Key::database("verifyTimeout", DURATION).default("6h");
 
-    /// The directory of the repository that has the migrations. How many of its files differ
-    /// between two commits is how far a backup of one is from the other. A restore to a later
-    /// commit runs the `*.sql` files directly in it, and [refuses](recovery.md#what-is-refused)
-    /// what else differs there.
-    MIGRATIONS: Key<String> = Key::database("migrations", TREE_PATH).default("migrations");
+    /// The directory of the repository that has the migrations. A `*` stands for any text without a
+    /// slash: `services/*/migrations`. May be given several times; all directories are then those of
+    /// one tool. How many of the files differ between two commits is how far a backup of one is from
+    /// the other. A restore to a later commit runs the `*.sql` files directly in it, and
+    /// [refuses](recovery.md#what-is-refused) what else differs there, and several directories.
+    MIGRATIONS: Key<String> = Key::database("migrations", TREE_PATTERN).several().default("migrations");
+
+    /// The tool that runs the migrations, as in the table of [migrations.md](migrations.md#tools), if
+    /// it is not to be detected by the files of the commit and the tables of the database.
+    MIGRATION_TOOL: Key<Option<MigrationTool>> = Key::database("migrationTool", MIGRATION_TOOL_FORM).default("auto");
+
+    /// What `backup create` does if the commit of the backup is doubtful: `warn`, or `require` to
+    /// refuse. It is doubtful if nothing in the database says which commit it has, if the commit
+    /// recorded in the database is another one, or if the applied migrations are not known to be
+    /// those of the commit. See [migrations.md](migrations.md#the-commit-of-a-backup).
+    COMMIT_CHECK: Key<CommitCheck> = Key::database("commitCheck", COMMIT_CHECK_FORM).default("warn");
 
     /// A program that brings a restored database from the commit of its backup to the one that is
     /// wanted, and its arguments, such as `sqlx migrate run`; instead of running the `*.sql` files

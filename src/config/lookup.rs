@@ -52,6 +52,15 @@ impl Lookup<'_> {
         raw.iter().map(|raw| self.config.read(key, raw)).collect()
     }
 
+    /// Returns every effective value of `key`, or its default. Fails if a value is not valid.
+    pub fn all_or_default<T>(&self, key: &Key<T>) -> Result<Vec<Setting<T>>, Error> {
+        let mut all = self.all(key)?;
+        if all.is_empty() {
+            all.push(self.default(key));
+        }
+        Ok(all)
+    }
+
     /// Returns the value of `key`; `None` if it is not set. Fails if the value is not valid.
     pub fn find<T>(&self, key: &Key<T>) -> Result<Option<Setting<T>>, Error> {
         Ok(self.all(key)?.pop())

@@ -96,11 +96,7 @@ impl Config {
 
     /// Returns the patterns of the files that count as the schema of `name`.
     pub fn schema_paths(&self, name: &DatabaseName) -> Result<Vec<PathPatterns>, Error> {
-        let settings = self.of(name);
-        let mut paths = settings.all(&keys::SCHEMA_PATHS)?;
-        if paths.is_empty() {
-            paths.push(settings.default(&keys::SCHEMA_PATHS));
-        }
+        let paths = self.of(name).all_or_default(&keys::SCHEMA_PATHS)?;
         Ok(paths.into_iter().map(|setting| setting.value).collect())
     }
 

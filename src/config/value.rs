@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::url::InvalidUrl;
 use crate::domain::{Globals, Invalid, Occasion, parse_positive_duration, plain_name};
 use crate::git::InvalidPattern;
+use crate::migrations::Tool as MigrationTool;
 use crate::schedule::Schedule;
 
 /// A location that the user has configured.
@@ -114,6 +115,19 @@ pub(super) fn tree_path(text: &str) -> Option<String> {
     let path = text.trim_end_matches('/');
     let part = |part: &str| !matches!(part, "" | "." | ".." | ".git");
     (path.split('/').all(part) && !path.chars().any(char::is_control)).then(|| path.to_owned())
+}
+
+/// Parses the name of a migration tool; `auto` is `None`.
+pub(super) fn migration_tool(text: &str) -> Option<Option<MigrationTool>> {
+    match text {
+        "auto" => Some(None),
+        name => name.parse().ok().map(Some),
+    }
+}
+
+/// Parses a path of the repository in which a `*` stands for any text without a slash.
+pub(super) fn tree_pattern(text: &str) -> Option<String> {
+    tree_path(text).filter(|path| !path.contains(['?', '[', '\\', '!']))
 }
 
 /// Parses the location of a store. Only the scheme and the absence of credentials are checked here.

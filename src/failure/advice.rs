@@ -635,6 +635,8 @@ impl From<backup::Error> for Failure {
             other @ Error::MarkUnknown { .. } => Self::of(Code::Conflict, &other)
                 .hint("the database belongs to another repository, or its commit was not fetched")
                 .hint("name the commit with --commit and --force, or correct the mark with 'git pggit mark'"),
+            other @ Error::CommitDoubtful { .. } => Self::of(Code::Conflict, &other)
+                .hint("'git pggit migrations' shows the state of each migration; 'git pggit mark' records the commit"),
             Error::Artifacts(error) => error.into(),
             other @ Error::NoCatalogue { .. } => Self::of(Code::Usage, &other).hint(
                 "there is one of pgbackrest and barman, and of tools of your own with pggit.tool.<tool>.list",

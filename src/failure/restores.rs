@@ -128,6 +128,7 @@ fn of_gap(gap: &MigrationConflict, failure: Failure) -> Failure {
         MigrationConflict::Changed(_)
         | MigrationConflict::Removed(_)
         | MigrationConflict::UnsupportedFile(_)
+        | MigrationConflict::SeveralDirectories
         | MigrationConflict::NoProof { .. } => failure,
     };
     failure

@@ -40,7 +40,7 @@ pub use identity::Identity;
 pub use notes::{NewNote, NoteDifference, Notes};
 pub use objects::{CommitData, Oid};
 pub use open::Repository;
-pub use pattern::{BranchPatterns, InvalidPattern, PathPatterns};
+pub use pattern::{BranchPatterns, InvalidPattern, PathPatterns, matches_path};
 pub use position::Position;
 pub use refs::{RefDeletion, RefUpdate, Transaction};
 pub use remote::{PushOutcome, PushedRef};

@@ -11,6 +11,11 @@ use gix::glob::{self, wildmatch};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BranchPatterns(Vec<String>);
 
+/// Returns true if a path matches a pattern, in which a `*` stands for any text without a slash.
+pub fn matches_path(pattern: &str, path: &str) -> bool {
+    glob::wildmatch(pattern.into(), path.into(), wildmatch::Mode::NO_MATCH_SLASH_LITERAL)
+}
+
 /// The reason why a text is not a pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPattern {

@@ -65,7 +65,9 @@ impl Repository {
         self.tree_at(commit, path)?.map(|tree| self.directory(tree)).transpose()
     }
 
-    fn tree_at(&self, commit: Oid, path: &str) -> Result<Option<Oid>, Error> {
+    /// Returns the tree of the directory `path` of commit `commit`, if there is one. An empty path is the
+    /// top. Fails if an object cannot be read.
+    pub fn tree_at(&self, commit: Oid, path: &str) -> Result<Option<Oid>, Error> {
         let mut tree = self.commit(commit)?.tree;
         for name in path.split('/').filter(|name| !name.is_empty()) {
             match self.directory(tree)?.get(name) {

@@ -1,7 +1,8 @@
 //! Reads records.
 
-use crate::domain::{Backup, BackupId, CommitId, Ignored, Record, Timestamp};
+use crate::domain::{Backup, BackupId, CommitId, Ignored, Record, Status, Timestamp};
 use crate::git::{self, Oid, Repository};
+use crate::migrations::{CommitWarning, Doubt, schemas_differ};
 
 use super::{Error, Ledger, layout};
 
@@ -98,6 +99,29 @@ impl Ledger<'_> {
     /// Returns true if a schema was recorded with a backup. Fails if the tree cannot be read.
     pub fn has_schema(&self, entry: &Entry) -> Result<bool, Error> {
         Ok(self.repository.entry_at(entry.tip, &layout::schema_path(entry.backup.id))?.is_some())
+    }
+
+    /// Returns the reasons to doubt the commit of a backup. Fails if its record or those of the same commit
+    /// cannot be read.
+    pub fn commit_warnings(&self, entry: &Entry) -> Result<Vec<CommitWarning>, Error> {
+        let backup = &entry.backup;
+        let mut warnings = CommitWarning::of(&backup.commit, &backup.metadata);
+        let blob = |other: &Entry| -> Result<Option<Oid>, Error> {
+            let path = layout::schema_path(other.backup.id);
+            Ok(self.repository.entry_at(other.tip, &path)?)
+        };
+        let Some(schema) = blob(entry)? else { return Ok(warnings) };
+        for other in self.at_commit(&backup.commit)?.entries.iter().rev() {
+            let is_comparable = other.backup.id != backup.id
+                && other.backup.database == backup.database
+                && other.backup.status == Status::Completed;
+            if is_comparable && blob(other)?.is_some_and(|blob| blob != schema) {
+                let message = schemas_differ(other.backup.id);
+                warnings.push(CommitWarning { doubt: Doubt::SchemasDiffer, message });
+                break;
+            }
+        }
+        Ok(warnings)
     }
 
     /// Returns the git revision of the recorded schema: `<commit>:<path>`.

@@ -64,7 +64,7 @@ impl Comparison {
 /// Compares the migrations of a commit, whose contents were read, with those that a database has applied
 /// by the same tool.
 pub fn compare(history: &MigrationHistory, applied: &Applied) -> Comparison {
-    let tool = history.layout.tool;
+    let tool = history.tool;
     let of_others = OtherScopes::of(history);
     let rows = applied.migrations.iter().filter(|row| !of_others.include(tool, row));
     let mut rows: BTreeMap<String, &AppliedMigration> = rows.map(|row| (row_key(tool, row), row)).collect();
@@ -125,7 +125,7 @@ struct OtherScopes<'a>(BTreeSet<&'a str>);
 
 impl<'a> OtherScopes<'a> {
     fn of(history: &'a MigrationHistory) -> Self {
-        let tool = history.layout.tool;
+        let tool = history.tool;
         Self(history.migrations.iter().filter_map(|migration| scope(tool, &migration.version)).collect())
     }
 
@@ -156,7 +156,7 @@ impl Implied {
     fn of(history: &MigrationHistory, applied: &Applied) -> Self {
         let last = applied.migrations.iter().filter(|row| row.stands_for_earlier);
         let last = last.max_by(|a, b| compare_versions(&a.version, &b.version));
-        let keys = match history.layout.tool {
+        let keys = match history.tool {
             Tool::Alembic => heads(history, applied.migrations.iter().map(|row| row.version.as_str())),
             _ => BTreeSet::new(),
         };
@@ -211,7 +211,7 @@ mod tests {
     fn history(tool: Tool, paths: &[&str]) -> MigrationHistory {
         let files: Files = paths.iter().map(|path| ((*path).to_owned(), EntryKind::File)).collect();
         let layout = Layout { tool, directory: "m".into(), evidence: String::new() };
-        let mut history = MigrationHistory::of(&layout, &files, &content);
+        let mut history = MigrationHistory::of(&[layout], &files, &content).unwrap();
         history.read_contents(&content);
         assert_eq!(history.problems, [], "{paths:?}");
         history
@@ -237,8 +237,7 @@ mod tests {
     }
 
     fn states(history: &MigrationHistory, rows: &[AppliedMigration]) -> Vec<(String, State)> {
-        let applied =
-            Applied { tool: history.layout.tool, table: "public.t".into(), migrations: rows.to_vec() };
+        let applied = Applied { tool: history.tool, table: "public.t".into(), migrations: rows.to_vec() };
         let comparison = compare(history, &applied);
         comparison.migrations.into_iter().map(|it| (it.version, it.state)).collect()
     }
@@ -329,7 +328,7 @@ mod tests {
         };
         let file = |(path, _): &(&str, &str)| ((*path).to_owned(), EntryKind::File);
         let layout = Layout { tool: Tool::Alembic, directory: "m".into(), evidence: String::new() };
-        let of = MigrationHistory::of(&layout, &texts.iter().map(file).collect(), &read);
+        let of = MigrationHistory::of(&[layout], &texts.iter().map(file).collect(), &read).unwrap();
         assert_eq!(of.problems, []);
         let found = states(&of, &[row("c")]);
         let state = |version: &str| found.iter().find(|(known, _)| known == version).unwrap().1;

@@ -14,8 +14,10 @@ use super::version::{compare_versions, key_version};
 /// The migrations of a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MigrationHistory {
-    /// The tool, and the directory of the files.
-    pub layout: Layout,
+    /// The tool.
+    pub tool: Tool,
+    /// The directories of the files.
+    pub layouts: Vec<Layout>,
     /// The migrations that go forward, in the order in which the tool runs them.
     pub migrations: Vec<MigrationFile>,
     /// The files that look like migrations and are not understood.
@@ -23,19 +25,23 @@ pub struct MigrationHistory {
 }
 
 impl MigrationHistory {
-    /// Returns the migrations of a layout. Only files that a tool orders by its content are read with
-    /// `read`.
-    pub fn of(layout: &Layout, files: &Files, read: Read<'_>) -> Self {
-        let Named { migrations, problems } = names::list(layout, files, read);
-        let mut migrations: Vec<MigrationFile> =
-            migrations.into_iter().filter(|migration| migration.kind != Kind::Undo).collect();
-        // These have an order of their own.
-        if !matches!(layout.tool, Tool::Sqitch | Tool::Liquibase | Tool::Drizzle | Tool::Alembic) {
-            migrations.sort_by(|a, b| order(layout.tool, a, b));
+    /// Returns the migrations of layouts of one tool; `None` if there are no layouts. Only files that a
+    /// tool orders by its content are read with `read`.
+    pub fn of(layouts: &[Layout], files: &Files, read: Read<'_>) -> Option<Self> {
+        let tool = layouts.first()?.tool;
+        let mut all = Named::default();
+        for Named { migrations, problems } in layouts.iter().map(|layout| names::list(layout, files, read)) {
+            all.migrations.extend(migrations.into_iter().filter(|migration| migration.kind != Kind::Undo));
+            all.problems.extend(problems);
         }
-        let mut history = Self { layout: layout.clone(), migrations, problems };
+        let Named { mut migrations, problems } = all;
+        // These have an order of their own.
+        if !matches!(tool, Tool::Sqitch | Tool::Liquibase | Tool::Drizzle | Tool::Alembic) {
+            migrations.sort_by(|a, b| order(tool, a, b));
+        }
+        let mut history = Self { tool, layouts: layouts.to_vec(), migrations, problems };
         history.find_repeated_versions();
-        history
+        Some(history)
     }
 
     /// Adds a problem for each version that two migrations have.
@@ -43,7 +49,7 @@ impl MigrationHistory {
         let mut seen: BTreeMap<(String, bool), &str> = BTreeMap::new();
         let mut problems = Vec::new();
         for migration in self.migrations.iter().filter(|migration| !migration.version.is_empty()) {
-            let version = key_version(self.layout.tool, &migration.version);
+            let version = key_version(self.tool, &migration.version);
             if let Some(other) = seen.insert((version, migration.kind == Kind::Baseline), &migration.path) {
                 let reason = format!("{other} has the same version {}", migration.version);
                 problems.push(Problem { path: migration.path.clone(), reason });
@@ -55,7 +61,7 @@ impl MigrationHistory {
     /// Reads the files, and computes the checksums that the tool accepts. A file that the tool would
     /// refuse, or that has no content of its own, becomes a problem.
     pub fn read_contents(&mut self, read: Read<'_>) {
-        let tool = self.layout.tool;
+        let tool = self.tool;
         for migration in self.migrations.iter_mut().filter(|migration| migration.kind != Kind::Code) {
             let content = read(&migration.path).and_then(|content| {
                 check(tool, &content)?;

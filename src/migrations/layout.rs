@@ -51,15 +51,12 @@ impl MigrationSettings {
     }
 }
 
-/// Detects the migration tool of a commit. Returns `None` if there are no migrations.
+/// Detects the migration tool of a commit. Returns nothing if there are no migrations, and several layouts
+/// of one tool only if the settings name several directories.
 ///
 /// # Errors
-/// If the files fit several tools or directories.
-pub fn detect(
-    files: &Files,
-    wanted: &MigrationSettings,
-    read: Read<'_>,
-) -> Result<Option<Layout>, Ambiguous> {
+/// If the files fit several tools, or several directories that the settings do not name.
+pub fn detect(files: &Files, wanted: &MigrationSettings, read: Read<'_>) -> Result<Vec<Layout>, Ambiguous> {
     let tree = Tree::of(files, read);
     let mut found: Vec<Layout> = Vec::new();
     for (directory, names) in &tree.directories {
@@ -76,10 +73,10 @@ pub fn detect(
         };
     }
     let found = topmost(found);
-    match found.len() {
-        0 => Ok(None),
-        1 => Ok(found.into_iter().next()),
-        _ => Err(Ambiguous(found)),
+    let is_one_tool = found.windows(2).all(|pair| pair[0].tool == pair[1].tool);
+    match found.len() < 2 || (is_one_tool && wanted.directories.len() > 1) {
+        true => Ok(found),
+        false => Err(Ambiguous(found)),
     }
 }
 
@@ -287,7 +284,7 @@ impl<'a> Tree<'a> {
             return vec![(Tool::Tern, "the separator of tern")];
         }
         if has_line("-- up migration") || has_line("-- down migration") {
-            return vec![(Tool::NodePgMigrate, "'-- Up MigrationFile'")];
+            return vec![(Tool::NodePgMigrate, "'-- Up Migration'")];
         }
         let manifests = [
             ("Cargo.toml", "sqlx", Tool::Sqlx, "sqlx in Cargo.toml"),
@@ -379,11 +376,11 @@ mod tests {
         (all.iter().map(file).collect(), texts)
     }
 
-    fn detected(all: &[(&str, &str)], wanted: &MigrationSettings) -> Result<Option<(Tool, String)>, usize> {
+    fn detected(all: &[(&str, &str)], wanted: &MigrationSettings) -> Result<Vec<(Tool, String)>, usize> {
         let (files, texts) = files(all);
         let read = |path: &str| Ok(texts[path].clone().into_bytes());
         let found = detect(&files, wanted, &read).map_err(|ambiguous| ambiguous.0.len())?;
-        Ok(found.map(|layout| (layout.tool, layout.directory)))
+        Ok(found.into_iter().map(|layout| (layout.tool, layout.directory)).collect())
     }
 
     #[test]
@@ -420,7 +417,7 @@ mod tests {
                 "migrations/committed",
                 &[("migrations/committed/000001.sql", "--! Previous: -")],
             ),
-            (NodePgMigrate, "migrations", &[("migrations/1_a.sql", "-- Up MigrationFile\n")]),
+            (NodePgMigrate, "migrations", &[("migrations/1_a.sql", "-- Up Migration\n")]),
             (Supabase, "supabase/migrations", &[("supabase/migrations/2024_a.sql", "")]),
             (Rails, "db/migrate", &[("db/migrate/2024_a.rb", "")]),
             (
@@ -448,32 +445,39 @@ mod tests {
         let two = [("a/migrations/1.sql", ""), ("b/migrations/1.sql", "")];
         assert_eq!(detected(&two, &MigrationSettings::default()), Err(2));
         let one = MigrationSettings { directories: vec!["b".to_owned()], ..MigrationSettings::default() };
-        assert_eq!(detected(&two, &one), Ok(Some((Tool::Plain, "b/migrations".to_owned()))));
+        assert_eq!(detected(&two, &one), Ok(vec![(Tool::Plain, "b/migrations".to_owned())]));
+        let both = MigrationSettings {
+            directories: vec!["a/migrations".to_owned(), "b/migrations".to_owned()],
+            ..MigrationSettings::default()
+        };
+        assert_eq!(detected(&two, &both).unwrap().len(), 2);
+        let mixed = [("a/migrations/1_a.sql", ""), ("b/migrations/V1__a.sql", ""), ("b/pom.xml", "")];
+        assert_eq!(detected(&mixed, &both), Err(2));
         let either = [("migrations/V1__a.sql", ""), ("Cargo.toml", "[package]")];
         assert_eq!(detected(&either, &MigrationSettings::default()), Err(2));
         let flyway = MigrationSettings { tool: Some(Tool::Flyway), ..MigrationSettings::default() };
-        assert_eq!(detected(&either, &flyway), Ok(Some((Tool::Flyway, "migrations".to_owned()))));
+        assert_eq!(detected(&either, &flyway), Ok(vec![(Tool::Flyway, "migrations".to_owned())]));
         // Nothing in the files names the tool, and the database does.
         let sqlx = MigrationSettings { tool: Some(Tool::Sqlx), ..MigrationSettings::default() };
         let plain = [("migrations/1_a.sql", "")];
-        assert_eq!(detected(&plain, &sqlx), Ok(Some((Tool::Sqlx, "migrations".to_owned()))));
+        assert_eq!(detected(&plain, &sqlx), Ok(vec![(Tool::Sqlx, "migrations".to_owned())]));
         let rails = MigrationSettings { tool: Some(Tool::Rails), ..MigrationSettings::default() };
-        assert_eq!(detected(&plain, &rails), Ok(None));
+        assert_eq!(detected(&plain, &rails), Ok(vec![]));
     }
 
     #[test]
     fn directories_of_other_things_are_not_migrations() {
-        assert_eq!(detected(&[("migrations/README.md", "birds")], &MigrationSettings::default()), Ok(None));
-        assert_eq!(detected(&[("tests/data/001_x.sql", "")], &MigrationSettings::default()), Ok(None));
+        assert_eq!(detected(&[("migrations/README.md", "birds")], &MigrationSettings::default()), Ok(vec![]));
+        assert_eq!(detected(&[("tests/data/001_x.sql", "")], &MigrationSettings::default()), Ok(vec![]));
         let named =
             MigrationSettings { directories: vec!["tests/data".to_owned()], ..MigrationSettings::default() };
         assert_eq!(
             detected(&[("tests/data/001_x.sql", "")], &named),
-            Ok(Some((Tool::Plain, "tests/data".to_owned())))
+            Ok(vec![(Tool::Plain, "tests/data".to_owned())])
         );
         // The dump of the schema beside the migrations is none of them.
         let dbmate = [("db/migrations/1_a.sql", "-- migrate:up\n"), ("db/schema.sql", "")];
-        let found = Ok(Some((Tool::Dbmate, "db/migrations".to_owned())));
+        let found = Ok(vec![(Tool::Dbmate, "db/migrations".to_owned())]);
         assert_eq!(detected(&dbmate, &MigrationSettings::default()), found);
         let named = MigrationSettings {
             directories: vec!["db/migrations".to_owned()],
@@ -483,7 +487,7 @@ mod tests {
         let nested = [("db/migration/V1__a.sql", ""), ("db/migration/sub/V2__b.sql", "")];
         assert_eq!(
             detected(&nested, &MigrationSettings::default()),
-            Ok(Some((Tool::Flyway, "db/migration".to_owned())))
+            Ok(vec![(Tool::Flyway, "db/migration".to_owned())])
         );
     }
 }

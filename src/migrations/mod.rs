@@ -14,6 +14,7 @@ mod history;
 mod layout;
 mod migration;
 mod names;
+mod recorded;
 mod state;
 mod tool;
 mod version;
@@ -23,6 +24,10 @@ pub use files::{Files, is_note};
 pub use history::MigrationHistory;
 pub use layout::{Ambiguous, Layout, MigrationSettings, Read, detect};
 pub use migration::{Kind, MigrationFile, Problem};
+pub use recorded::{
+    COMMIT_IN_DATABASE, COMMIT_SOURCE, CommitCheck, CommitSource, CommitWarning, Doubt, MIGRATIONS,
+    OTHER_STATES, schemas_differ,
+};
 pub use state::{Applied, AppliedMigration, CatalogueTable, StateRow, StateTable};
 pub use tool::Tool;
 pub use version::compare_versions;

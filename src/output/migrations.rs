@@ -15,8 +15,8 @@ pub struct CommitMigrationsOutput {
     pub commit: CommitId,
     /// The migration tool; null if the commit has no migrations.
     pub tool: Option<Tool>,
-    /// The directory of the migrations; null if the commit has none.
-    pub directory: Option<String>,
+    /// The directories of the migrations; empty if the commit has none.
+    pub directories: Vec<String>,
     /// The evidence for the tool; null if the commit has no migrations.
     pub evidence: Option<String>,
     /// The migrations in the order in which the tool runs them, then those that only the database has.
@@ -72,13 +72,13 @@ pub struct ComparedDatabase {
 impl CommitMigrationsOutput {
     /// Describes the migrations of a commit alone.
     pub fn of_commit(commit: CommitId, history: Option<&MigrationHistory>) -> Self {
-        let layout = history.map(|history| &history.layout);
+        let layouts = history.map(|history| history.layouts.as_slice());
         let migrations = history.map_or(&[][..], |history| &history.migrations);
         Self {
             commit,
-            tool: layout.map(|layout| layout.tool),
-            directory: layout.map(|layout| layout.directory.clone()),
-            evidence: layout.map(|layout| layout.evidence.clone()),
+            tool: history.map(|history| history.tool),
+            directories: layouts.unwrap_or_default().iter().map(|layout| layout.directory.clone()).collect(),
+            evidence: layouts.and_then(<[_]>::first).map(|layout| layout.evidence.clone()),
             migrations: migrations
                 .iter()
                 .map(|migration| MigrationOutput {
@@ -159,9 +159,12 @@ impl CommitMigrationsOutput {
 impl Render for CommitMigrationsOutput {
     fn render(&self, ui: &Ui) -> Result<(), OutputError> {
         let commit = self.commit.short();
-        match (self.tool, &self.directory, &self.evidence) {
-            (Some(tool), Some(directory), Some(evidence)) => {
-                let directory = if directory.is_empty() { "." } else { directory };
+        match (self.tool, &self.evidence) {
+            (Some(tool), Some(evidence)) => {
+                let shown = |directory: &String| {
+                    if directory.is_empty() { ".".to_owned() } else { directory.clone() }
+                };
+                let directory = self.directories.iter().map(shown).collect::<Vec<_>>().join(", ");
                 ui.line(format!("commit {commit}: {tool} in {directory} ({evidence})"))?;
             }
             _ => ui.line(format!("commit {commit}: no migrations were found"))?,

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 use super::{Liveness, Pinned, create_private, is_alive, private_directories, write_private};
 use crate::domain::Owner;
@@ -133,8 +134,7 @@ impl Leftover {
         }
         let note = match fs::read(held.path().join(OWNER_FILE)) {
             Err(error) if missing(&error) => {
-                let _ = fs::remove_file(held.path().join(DRAFT));
-                let removed = fs::remove_dir(held.real()).is_ok();
+                let removed = remove_unclaimed(&held)?;
                 return Ok(if removed { Self::Removed } else { Self::InUse });
             }
             note => note?,
@@ -172,9 +172,27 @@ pub fn sweep(
     swept
 }
 
-/// Writes the owner file. Fails with [`io::ErrorKind::NotFound`] if another process has removed the
-/// directory meanwhile, because it had no owner file.
+/// Removes a directory without an owner file, unless its process is just writing that file. Returns true
+/// if it was removed.
+fn remove_unclaimed(held: &Pinned) -> io::Result<bool> {
+    let lock = fs::File::open(held.path())?;
+    if flock(&lock, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK) {
+        return Ok(false);
+    }
+    // The owner file may have been written before the lock was free.
+    if held.path().join(OWNER_FILE).try_exists()? {
+        return Ok(false);
+    }
+    let _ = fs::remove_file(held.path().join(DRAFT));
+    Ok(fs::remove_dir(held.real()).is_ok())
+}
+
+/// Writes the owner file under a lock of the directory. Fails with [`io::ErrorKind::NotFound`] if another
+/// process has removed the directory before the lock, because it had no owner file.
 fn claim(dir: &Path) -> io::Result<()> {
+    let lock = fs::File::open(dir)?;
+    // Some network file systems do not support locks.
+    let _ = flock(&lock, FlockOperation::LockExclusive);
     let draft = dir.join(DRAFT);
     let mut file = create_private(&draft)?;
     file.write_all(&serde_json::to_vec(&Owner::current()?)?)?;

@@ -172,12 +172,16 @@ impl Nearness<'_> {
             reason: error.to_string(),
         };
         let database: DatabaseName = row.database().parse().map_err(name)?;
-        let directory = self.search.config.database(&database)?.migrations.value;
-        let (old, new) =
-            (self.entries(row.commit_oid(), &directory)?, self.entries(self.search.commit, &directory)?);
-        let all: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-        let differs = |name: &&&String| old.get(**name) != new.get(**name) && may_run(name);
-        Ok(all.iter().filter(differs).count())
+        let database = self.search.config.database(&database)?;
+        let mut count = 0;
+        for directory in database.migrations.iter().map(|setting| &setting.value) {
+            let old = self.entries(row.commit_oid(), directory)?;
+            let new = self.entries(self.search.commit, directory)?;
+            let all: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+            let differs = |name: &&&String| old.get(**name) != new.get(**name) && may_run(name);
+            count += all.iter().filter(differs).count();
+        }
+        Ok(count)
     }
 }
 

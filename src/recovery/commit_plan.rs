@@ -91,9 +91,12 @@ impl<'a> CommitPlanner<'a> {
         database: &DatabaseConfig,
         recorded: Option<Expected>,
     ) -> Result<Result<CommitPlan, MigrationConflict>, Error> {
-        let (from, directory) = (Oid::from(&entry.backup.commit), database.migrations.value.as_str());
+        let Some(directory) = database.migrations_directory() else {
+            return Ok(Err(MigrationConflict::SeveralDirectories));
+        };
+        let from = Oid::from(&entry.backup.commit);
         let (old, new) = (self.files(from, directory)?, self.files(self.commit, directory)?);
-        let others = self.others(from, database)?;
+        let others = self.others(from, database, directory)?;
         let between = MigrationDiff { directory, old: (*old).as_ref(), new: (*new).as_ref(), others };
         let Judged { run, unseen } = match judge(between) {
             Ok(judged) => judged,
@@ -105,14 +108,19 @@ impl<'a> CommitPlanner<'a> {
         }
         let expected = match recorded {
             Some(recorded) => recorded,
-            None => match (self.built(database)?.as_ref(), self.as_backed_up(entry, run.is_empty())?) {
-                (Ok(all), _) if !all.is_empty() => Expected::Built(MigrationRunner::Files(all.clone())),
-                (_, Some(same)) => same,
-                (built, None) => {
-                    let unfit = built.as_ref().err().cloned().unwrap_or_default();
-                    return Ok(Err(MigrationConflict::NoProof { commit: self.commit.to_commit(), unfit }));
+            None => {
+                match (self.built(database, directory)?.as_ref(), self.as_backed_up(entry, run.is_empty())?) {
+                    (Ok(all), _) if !all.is_empty() => Expected::Built(MigrationRunner::Files(all.clone())),
+                    (_, Some(same)) => same,
+                    (built, None) => {
+                        let unfit = built.as_ref().err().cloned().unwrap_or_default();
+                        return Ok(Err(MigrationConflict::NoProof {
+                            commit: self.commit.to_commit(),
+                            unfit,
+                        }));
+                    }
                 }
-            },
+            }
         };
         let forward =
             Some(MigrationPlan { commit: self.commit.to_commit(), way: MigrationRunner::Files(run) });
@@ -145,11 +153,10 @@ impl<'a> CommitPlanner<'a> {
     }
 
     /// Returns all migrations of the commit, or the files that cannot be run.
-    fn built(&mut self, database: &DatabaseConfig) -> Result<Built, Error> {
+    fn built(&mut self, database: &DatabaseConfig, directory: &str) -> Result<Built, Error> {
         if let Some(known) = self.built.get(&database.name) {
             return Ok(Rc::clone(known));
         }
-        let directory = database.migrations.value.as_str();
         let files = self.files(self.commit, directory)?;
         let nothing = Listing::new();
         let listing = (*files).as_ref().unwrap_or(&nothing);
@@ -185,9 +192,8 @@ impl<'a> CommitPlanner<'a> {
 
     /// Returns the files that count as schema and differ from the wanted commit. Files in the
     /// migrations directory are left out.
-    fn others(&self, from: Oid, database: &DatabaseConfig) -> Result<Vec<String>, Error> {
+    fn others(&self, from: Oid, database: &DatabaseConfig, directory: &str) -> Result<Vec<String>, Error> {
         let (repository, paths) = (self.repository, self.config.schema_paths(&database.name)?);
-        let directory = database.migrations.value.as_str();
         let below = format!("{directory}/");
         let mut differ = Vec::new();
         let (old, new) = (repository.commit(from)?.tree, repository.commit(self.commit)?.tree);

@@ -29,6 +29,11 @@ pub enum MigrationConflict {
     /// Files differ that this program cannot run.
     #[error("{}", named(.0))]
     UnsupportedFile(Vec<UnsupportedFile>),
+    /// The migrations may be in several directories, whose order is not known.
+    #[error(
+        "the migrations are configured to be in several directories, and only those of one directory are run"
+    )]
+    SeveralDirectories,
     /// One of the commits has no migrations directory, and files that count as schema differ.
     #[error("not both commits have a directory {directory}/, and the schema differs: {}", listed(differ.iter()))]
     NoDirectory {

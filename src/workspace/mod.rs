@@ -8,6 +8,8 @@ mod factory;
 
 pub mod artifacts;
 pub mod connect;
+pub mod derived_commit;
+pub mod migration_state;
 pub mod migrations;
 pub mod places;
 pub mod queue;

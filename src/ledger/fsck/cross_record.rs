@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{BackupId, DependencyProblem, Status, check_graph};
+use crate::domain::{BackupId, DatabaseName, DependencyProblem, Status, check_graph};
+use crate::migrations::{CommitWarning, Doubt, schemas_differ};
 
 use super::{Code, Finding, RecordAt};
 use crate::ledger::{is_interrupted, layout};
@@ -11,6 +12,8 @@ pub(super) fn check(known: &[RecordAt]) -> Vec<Finding> {
     let mut findings = duplicates(known);
     findings.extend(dependencies(known));
     findings.extend(locations(known));
+    findings.extend(commits(known));
+    findings.extend(schemas(known));
     findings.extend(
         known.iter().filter(|one| is_interrupted(&one.backup)).map(|one| {
             about(Code::Interrupted, one, "the backup is in progress, but its process has exited")
@@ -72,6 +75,37 @@ fn locations(known: &[RecordAt]) -> Vec<Finding> {
                 findings.push(about(Code::LocationTwice, one, message));
             }
             _ => drop(first.insert(location, one.backup.id)),
+        }
+    }
+    findings
+}
+
+/// Returns the reasons to doubt the commits of completed backups.
+fn commits(known: &[RecordAt]) -> Vec<Finding> {
+    let code = |doubt| match doubt {
+        Doubt::Assumed => Code::CommitAssumed,
+        Doubt::MarkDiffers => Code::MarkDiffers,
+        Doubt::MigrationsDiffer => Code::MigrationsDiffer,
+        Doubt::MigrationsUnknown => Code::MigrationsUnknown,
+        Doubt::SchemasDiffer => Code::SchemasDiffer,
+    };
+    let of = |one: &RecordAt| -> Vec<Finding> {
+        let warnings = CommitWarning::of(&one.backup.commit, &one.backup.metadata).into_iter();
+        warnings.map(|warning| about(code(warning.doubt), one, warning.message)).collect()
+    };
+    known.iter().filter(|one| one.backup.status == Status::Completed).flat_map(of).collect()
+}
+
+/// Returns the backups whose recorded schema differs from that of an earlier backup of the same database
+/// and commit.
+fn schemas(known: &[RecordAt]) -> Vec<Finding> {
+    let mut first: BTreeMap<(&str, &DatabaseName), &RecordAt> = BTreeMap::new();
+    let mut findings = Vec::new();
+    let with_schema = |one: &&RecordAt| one.backup.status == Status::Completed && one.schema.is_some();
+    for one in known.iter().filter(with_schema) {
+        let other = first.entry((&one.reference, &one.backup.database)).or_insert(one);
+        if other.schema != one.schema {
+            findings.push(about(Code::SchemasDiffer, one, schemas_differ(other.backup.id)));
         }
     }
     findings

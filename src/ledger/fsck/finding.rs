@@ -106,6 +106,16 @@ codes! {
     LocationTwice = "location-twice", Warning;
     /// A backup is in progress, but its process has exited.
     Interrupted = "interrupted", Notice;
+    /// Nothing in the database said which commit it had.
+    CommitAssumed = "commit-assumed", Notice;
+    /// The commit recorded in the database was another one.
+    MarkDiffers = "mark-differs", Warning;
+    /// The migrations that the database had applied were not those of the commit.
+    MigrationsDiffer = "migrations-differ", Warning;
+    /// It is not known whether they were.
+    MigrationsUnknown = "migrations-unknown", Notice;
+    /// Two backups of one database and commit have recorded different schemas.
+    SchemasDiffer = "schemas-differ", Warning;
     /// No signer is trusted, so no signature can be good.
     NoSigners = "no-signers", Error;
     /// A ledger commit is not signed.

@@ -58,6 +58,8 @@ impl Report {
 struct RecordAt {
     backup: Backup,
     reference: String,
+    /// The blob of the recorded schema, if there is one.
+    schema: Option<Oid>,
 }
 
 /// A ledger commit with its ref.
@@ -143,7 +145,8 @@ impl Ledger<'_> {
                             .map(|(code, message)| finding(code, &message)),
                     );
                     if let Some(folded) = checked.folded {
-                        known.push(RecordAt { backup: folded.backup, reference: reference.clone() });
+                        let schema = files.get(&format!("{id}.sql")).map(|entry| entry.id);
+                        known.push(RecordAt { backup: folded.backup, reference: reference.clone(), schema });
                     }
                 }
                 (None, Some(record)) if is_recorded_schema(file, entry) => {

@@ -21,6 +21,9 @@ impl BranchCoverage {
         if self.branches.is_empty() {
             ui.hint("there are no branches yet");
         }
+        for warning in &self.warnings {
+            ui.warning(&format!("backup {}: {}", warning.backup, warning.message));
+        }
         ui.line(totals(&self.totals))
     }
 

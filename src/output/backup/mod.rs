@@ -20,6 +20,7 @@ use crate::domain::{
     Backup, BackupId, BackupName, BackupType, CommitId, DatabaseName, Event, EventId, Line, Location,
     Metadata, Timestamp, VerificationKind, VerificationStatus,
 };
+use crate::migrations::{CommitWarning, Doubt};
 use crate::recovery::{Candidate, Relation};
 use crate::report::{Branch, Coverage, Tally};
 use crate::terminal::ListOutput;
@@ -82,8 +83,29 @@ pub struct ShownBackup {
     pub events: Vec<EventOutput>,
     /// The events that do not count.
     pub ignored: Vec<IgnoredEvent>,
+    /// The reasons to doubt that the backup is of its commit.
+    pub warnings: Vec<CommitWarningOutput>,
     /// The place of the record.
     pub ledger: LedgerPlace,
+}
+
+/// A reason to doubt that a backup is of its commit.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct CommitWarningOutput {
+    /// The id of the backup.
+    pub backup: BackupId,
+    /// The reason.
+    pub code: Doubt,
+    /// The details, for a person.
+    pub message: String,
+}
+
+impl CommitWarningOutput {
+    /// Returns the warnings about a backup.
+    pub fn of(backup: BackupId, warnings: Vec<CommitWarning>) -> Vec<Self> {
+        let output = |CommitWarning { doubt: code, message }| Self { backup, code, message };
+        warnings.into_iter().map(output).collect()
+    }
 }
 
 /// An event that does not count.
@@ -214,6 +236,8 @@ pub struct BranchCoverage {
     pub branches: Vec<Branch>,
     /// All backups in numbers.
     pub totals: Tally,
+    /// The reasons to doubt that the backups from which the tips can be restored are of their commits.
+    pub warnings: Vec<CommitWarningOutput>,
 }
 
 /// The coverage of the commits of a range.

@@ -3,12 +3,13 @@
 use serde_json::Value;
 
 use super::words::status_style;
-use super::{IgnoredEvent, LedgerPlace, ShownBackup};
+use super::{CommitWarningOutput, IgnoredEvent, LedgerPlace, ShownBackup};
 use crate::backup::{displayed_row_status, displayed_status};
 use crate::domain::{
     Artifact, Backup, BackupId, Event, Hold, Ignored, Restoration, Verification, human_bytes,
 };
 use crate::ledger::{Entry, Overview, REFS_PREFIX, Row, reason};
+use crate::migrations::CommitWarning;
 use crate::terminal::text::utc_time;
 use crate::terminal::{OutputError, Style, Ui};
 
@@ -17,20 +18,28 @@ pub struct BackupStory<'a> {
     entry: &'a Entry,
     subject: String,
     names: Vec<String>,
+    warnings: Vec<CommitWarning>,
     needs: Vec<String>,
     needed_by: Vec<Row<'a>>,
 }
 
 impl<'a> BackupStory<'a> {
     /// Collects the backups that this one needs and the backups that depend on it. `subject` is that of
-    /// the schema commit, `names` are its branches and tags.
-    pub fn new(entry: &'a Entry, subject: String, names: Vec<String>, overview: &'a Overview) -> Self {
+    /// the schema commit, `names` are its branches and tags, `warnings` the reasons to doubt it.
+    pub fn new(
+        entry: &'a Entry,
+        subject: String,
+        names: Vec<String>,
+        warnings: Vec<CommitWarning>,
+        overview: &'a Overview,
+    ) -> Self {
         let backup = &entry.backup;
         let needs_it = |other: &Row<'_>| other.needs().any(|needed| needed == backup.id);
         Self {
             entry,
             subject,
             names,
+            warnings,
             needs: backup.depends_on.iter().map(|needed| needed_line(needed.id, overview)).collect(),
             needed_by: overview.rows().filter(needs_it).collect(),
         }
@@ -63,6 +72,7 @@ impl<'a> BackupStory<'a> {
             ("Database:", backup.database.to_string()),
             ("Commit:", format!("{} {}{names}", backup.commit, self.subject)),
         ];
+        lines.extend(block("Warning:", self.warnings.iter().map(|warning| warning.message.clone())));
         lines.extend(backup.branch.as_ref().map(|branch| ("Branch:", branch.to_string())));
         lines.push(("Type:", backup.kind.to_string()));
         let version = backup.tool.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
@@ -112,6 +122,7 @@ impl From<&BackupStory<'_>> for ShownBackup {
             needed_by: story.needed_by.iter().map(Row::id).collect(),
             events: entry.record.ordered().into_iter().map(Into::into).collect(),
             ignored: ignored.map(|it| IgnoredEvent { id: it.id, reason: it.reason.clone() }).collect(),
+            warnings: CommitWarningOutput::of(entry.backup.id, story.warnings.clone()),
             ledger: LedgerPlace { reference: story.reference(), commit: entry.tip.to_string() },
         }
     }

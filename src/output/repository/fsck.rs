@@ -114,6 +114,11 @@ fn remedy(finding: &Finding) -> String {
         Code::SizesMissing => "complete it again with its sizes".to_owned(),
         Code::LocationTwice => "find out whether one has overwritten the other".to_owned(),
         Code::Interrupted => "'git pggit backup fail <id>' ends it".to_owned(),
+        Code::CommitAssumed => "nothing, if it is right; 'git pggit mark' records the commit for the next backup".to_owned(),
+        Code::MarkDiffers | Code::MigrationsDiffer | Code::MigrationsUnknown => {
+            "'git pggit backup show' has the details; a restore compares schemas, not records".to_owned()
+        }
+        Code::SchemasDiffer => "'git pggit backup diff' shows the difference".to_owned(),
         Code::NoSigners => {
             "list the team's keys in a file and set gpg.ssh.allowedSignersFile to it".to_owned()
         }

@@ -1,10 +1,13 @@
 //! `git pggit backup coverage`
 
+use std::collections::BTreeSet;
+
 use crate::cli::Context;
+use crate::domain::BackupId;
 use crate::failure::{Code, Failure};
 use crate::git::{Branch as GitBranch, Oid, Repository, Walk};
 use crate::ledger::Overview;
-use crate::output::backup::{BranchCoverage, RangeCoverage};
+use crate::output::backup::{BranchCoverage, CommitWarningOutput, RangeCoverage};
 use crate::recovery::restore::{branch_coverage, records};
 use crate::report::BackupIndex;
 use crate::workspace::places;
@@ -77,7 +80,15 @@ fn branches(
         named.iter().map(tip).collect::<Result<_, Failure>>()?
     };
     let branches = branch_coverage(branches, records, repository)?;
-    let coverage = BranchCoverage { branches, totals: records.tally() };
+    let ledger = context.ledger()?;
+    let mut warnings = Vec::new();
+    let sources: BTreeSet<BackupId> =
+        branches.iter().filter_map(|branch| branch.tip.restorable_from).collect();
+    for backup in sources {
+        let of_backup = ledger.commit_warnings(&ledger.by_id(backup)?)?;
+        warnings.extend(CommitWarningOutput::of(backup, of_backup));
+    }
+    let coverage = BranchCoverage { branches, totals: records.tally(), warnings };
     if context.ui.wants_json() {
         context.ui.json(&coverage)?;
     } else {

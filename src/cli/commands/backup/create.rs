@@ -145,9 +145,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let created = backup::create_configured(context, &request, output, store, progress.as_ref())?;
     drop(progress);
     let entry = created.map_err(|unsuccessful| backup_failure(unsuccessful, context))?;
-    if let Some(warning) = backup::migration_warning(&entry.backup) {
-        context.ui.warning(&warning);
-        context.ui.hint("'git pggit migrations' shows the state of each migration");
+    for warning in context.ledger()?.commit_warnings(&entry)? {
+        context.ui.warning(&warning.message);
+        warning.doubt.hint().into_iter().for_each(|hint| context.ui.hint(hint));
     }
     if context.ui.wants_json() {
         return Ok(context.ui.json(&entry.backup)?);

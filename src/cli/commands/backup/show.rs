@@ -26,9 +26,12 @@ EXAMPLES
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let overview = context.overview()?;
-    let entry = context.ledger()?.entry(&args.one.find_in(&overview)?)?;
+    let ledger = context.ledger()?;
+    let entry = ledger.entry(&args.one.find_in(&overview)?)?;
+    let warnings = ledger.commit_warnings(&entry)?;
     let (repository, commit) = (context.repository()?, Oid::from(&entry.backup.commit));
-    let story = BackupStory::new(&entry, repository.subject(commit), repository.names_at(commit)?, &overview);
+    let (subject, names) = (repository.subject(commit), repository.names_at(commit)?);
+    let story = BackupStory::new(&entry, subject, names, warnings, &overview);
     if context.ui.wants_json() {
         return Ok(context.ui.json(&ShownBackup::from(&story))?);
     }
