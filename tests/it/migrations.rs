@@ -131,7 +131,7 @@ fn a_dump_records_whether_the_database_is_at_its_commit() {
     assert_eq!((&state["applied"], &state["by_checksum"]), (&1.into(), &true.into()), "{state}");
     assert_eq!(created.stderr_text(), "");
     sandbox.commit("migrations/2_items.sql", "create table items ();", "items");
-    let created = sandbox.pggit(["backup", "create", "--database", "shop"]).success();
+    let created = sandbox.pggit(["backup", "create", "--database", "shop", "--commit", "HEAD"]).success();
     let warning = "by sqlx, the database is not at commit";
     assert!(created.stderr_text().contains(warning) && created.stderr_text().contains("1 pending"));
     let shown = sandbox.pggit(["backup", "show", "latest", "--json"]).success().json();
@@ -229,4 +229,126 @@ fn five_thousand_migrations_are_listed() {
     let migrations = json["migrations"].as_array().unwrap();
     assert_eq!(migrations.len(), 5000);
     assert_eq!(migrations[9]["name"], "10_m.sql");
+}
+
+/// Two commits with the migrations 1 and 2, each followed by one that changes none. Returns all four.
+fn four_commits(sandbox: &Sandbox) -> [String; 4] {
+    sandbox.commit("Cargo.toml", "[dependencies]\nsqlx = \"0.8\"\n", "the program");
+    [
+        sandbox.commit("migrations/1_orders.sql", "create table orders ();", "orders"),
+        sandbox.commit("README.md", "orders", "a readme"),
+        sandbox.commit("migrations/2_items.sql", "create table items ();", "items"),
+        sandbox.commit("README.md", "orders and items", "a better readme"),
+    ]
+}
+
+#[test]
+fn a_dump_without_a_mark_is_of_the_newest_commit_with_the_applied_migrations() {
+    let (sandbox, cluster, dbname) = shop();
+    let [_, readme, _, head] = four_commits(&sandbox);
+    cluster.psql(&dbname, &format!("{SQLX}; create table orders ()"));
+    applied_by_sqlx(&cluster, &dbname, 1, "create table orders ();");
+    let created = sandbox.pggit(["backup", "create", "-d", "shop", "--json"]).success();
+    assert_eq!(created.json()["commit"], readme.as_str());
+    assert_eq!(created.json()["metadata"]["commit_source"], "migrations");
+    assert_eq!(created.stderr_text(), "");
+    applied_by_sqlx(&cluster, &dbname, 2, "create table items ();");
+    let created = sandbox.pggit(["backup", "create", "-d", "shop", "--json"]).success().json();
+    assert_eq!(created["commit"], head.as_str());
+    // No commit has these: HEAD is assumed, and the reasons are named.
+    cluster.psql(&dbname, "update _sqlx_migrations set checksum = '\\x00' where version = 2");
+    applied_by_sqlx(&cluster, &dbname, 7, "select 7");
+    let created = sandbox.pggit(["backup", "create", "-d", "shop", "--json"]).success();
+    assert_eq!(created.json()["metadata"]["commit_source"], "head");
+    let warnings = created.stderr_text();
+    for expected in ["is assumed", "2 was edited after it ran", "7 is applied and not in the commit"] {
+        assert!(warnings.contains(expected), "{warnings}");
+    }
+    let show = sandbox.pggit(["backup", "show", "latest", "--json"]).success().json();
+    let codes: Vec<&str> =
+        show["warnings"].as_array().unwrap().iter().map(|it| it["code"].as_str().unwrap()).collect();
+    assert_eq!(codes, ["commit-assumed", "migrations-differ"]);
+    let fsck = sandbox.pggit(["fsck"]).success().stdout_text();
+    assert!(fsck.contains("commit-assumed") && fsck.contains("migrations-differ"), "{fsck}");
+    let coverage = sandbox.pggit(["backup", "coverage", "--json"]).success().json();
+    assert_eq!(coverage["warnings"][1]["code"], "migrations-differ");
+    assert!(sandbox.pggit(["backup", "coverage"]).success().stderr_text().contains("is not at commit"));
+}
+
+#[test]
+fn the_directory_of_the_migrations_may_have_moved() {
+    let (sandbox, cluster, dbname) = shop();
+    let [_, readme, _, head] = four_commits(&sandbox);
+    sandbox.git(["mv", "migrations", "schema-migrations"]);
+    sandbox.git(["commit", "-q", "-m", "a better name"]);
+    sandbox.commit("schema-migrations/3_users.sql", "create table users ();", "users");
+    sandbox.git(["config", "pggit.shop.migrations", "*migrations"]);
+    cluster.psql(&dbname, SQLX);
+    applied_by_sqlx(&cluster, &dbname, 1, "create table orders ();");
+    let created = sandbox.pggit(["backup", "create", "-d", "shop", "--json"]).success().json();
+    assert_eq!(created["commit"], readme.as_str());
+    applied_by_sqlx(&cluster, &dbname, 2, "create table items ();");
+    let created = sandbox.pggit(["backup", "create", "-d", "shop", "--json"]).success().json();
+    assert_ne!(created["commit"], head.as_str(), "the commit that moved the directory is newer");
+    assert_eq!(created["metadata"]["commit_source"], "migrations");
+}
+
+#[test]
+fn a_required_commit_has_to_be_confirmed_by_the_database() {
+    let (sandbox, cluster, dbname) = shop();
+    let [_, readme, items, head] = four_commits(&sandbox);
+    sandbox.git(["config", "pggit.shop.commitCheck", "require"]);
+    let refused = |args: &[&str]| {
+        let all = [&["backup", "create", "-d", "shop"], args].concat();
+        sandbox.pggit(all).fails(11).stderr_text()
+    };
+    // Nothing in the database says which commit it has.
+    assert!(refused(&[]).contains("is assumed"));
+    cluster.psql(&dbname, &format!("{SQLX}; create table orders ()"));
+    applied_by_sqlx(&cluster, &dbname, 1, "create table orders ();");
+    assert!(refused(&["--commit", &head]).contains("1 pending (2 is pending)"));
+    // A mark that contradicts the state table.
+    sandbox.pggit(["mark", &items, "-d", "shop"]).success();
+    assert!(refused(&[]).contains("is not at commit"));
+    assert_eq!(sandbox.pggit(["backup", "list", "--json"]).success().json(), serde_json::json!([]));
+    sandbox.pggit(["mark", &readme, "-d", "shop"]).success();
+    let created = sandbox.pggit(["backup", "create", "-d", "shop", "--json"]).success().json();
+    assert_eq!((&created["commit"], &created["metadata"]["commit_source"]), (&readme.into(), &"database".into()));
+    sandbox.git(["config", "pggit.shop.commitCheck", "sometimes"]);
+    assert!(sandbox.pggit(["backup", "create", "-d", "shop"]).fails(10).stderr_text().contains("warn or require"));
+}
+
+#[test]
+fn two_schemas_of_one_commit_are_a_warning() {
+    let (sandbox, cluster, dbname) = shop();
+    let commit = sandbox.commit("migrations/1_a.sql", "create table a ();", "a");
+    sandbox.pggit(["mark", &commit, "-d", "shop"]).success();
+    cluster.psql(&dbname, "create table a ()");
+    assert_eq!(sandbox.pggit(["backup", "create", "-d", "shop"]).success().stderr_text().lines().count(), 1);
+    cluster.psql(&dbname, "create table by_hand ()");
+    let created = sandbox.pggit(["backup", "create", "-d", "shop"]).success().stderr_text();
+    assert!(created.contains("has recorded another schema"), "{created}");
+    let fsck = sandbox.pggit(["fsck"]).success().stdout_text();
+    assert!(fsck.contains("schemas-differ"), "{fsck}");
+}
+
+#[test]
+fn several_directories_of_one_tool_are_one_history() {
+    let (sandbox, _, _) = shop();
+    sandbox.commit("services/a/migrations/V1__a.sql", "create table a ();", "a");
+    sandbox.commit("services/b/migrations/V2__b.sql", "create table b ();", "b");
+    sandbox.commit("services/pom.xml", "flyway", "java");
+    sandbox.pggit(["migrations", "-d", "shop"]).fails(11);
+    sandbox.git(["config", "pggit.shop.migrations", "services/*/migrations"]);
+    sandbox.git(["config", "pggit.shop.migrationTool", "flyway"]);
+    let json = sandbox.pggit(["migrations", "-d", "shop", "--json"]).success().json();
+    assert_eq!(json["tool"], "flyway");
+    assert_eq!(json["directories"], serde_json::json!(["services/a/migrations", "services/b/migrations"]));
+    assert_eq!(json["migrations"].as_array().unwrap().len(), 2);
+    // Of several services with a database each, each database names its own.
+    sandbox.git(["config", "pggit.shop.migrations", "services/b/migrations"]);
+    let json = sandbox.pggit(["migrations", "-d", "shop", "--json"]).success().json();
+    assert_eq!(json["migrations"][0]["path"], "services/b/migrations/V2__b.sql");
+    sandbox.git(["config", "pggit.shop.migrationTool", "flywheel"]);
+    sandbox.pggit(["migrations", "-d", "shop"]).fails(10);
 }
