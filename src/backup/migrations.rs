@@ -88,11 +88,14 @@ pub fn migration_warning(backup: &Backup) -> Option<String> {
                 .map(|(count, state)| format!("{count} {state}"))
                 .collect();
             let tool = text("tool").unwrap_or("the migration tool");
-            Some(format!("by {tool}, the database is not at commit {commit}: {}", counts.join(", ")))
+            Some(format!(
+                "according to {tool}, the database is not at commit {commit}: {}",
+                counts.join(", ")
+            ))
         }
         _ => {
             let reason = text("reason").unwrap_or("the reason is not recorded");
-            Some(format!("it is not known whether the database is at commit {commit}: {reason}"))
+            Some(format!("cannot determine if the database is at commit {commit}: {reason}"))
         }
     }
 }
