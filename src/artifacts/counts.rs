@@ -85,7 +85,7 @@ pub fn recorded_counts(metadata: &Metadata) -> Option<Result<Counted, String>> {
     Some(
         tables
             .map(|tables| Counted { tables, comparable })
-            .ok_or_else(|| "they are not understood".to_owned()),
+            .ok_or_else(|| "the recorded row counts are invalid".to_owned()),
     )
 }
 

@@ -357,7 +357,7 @@ impl BackupRun<'_> {
         if self.basis.kind != self.request.kind {
             made.metadata.insert("requested_type", self.request.kind.as_str());
             let warning = format!(
-                "there was no backup to build on: {} instead of {}",
+                "no base backup was found: the backup is {} instead of {}",
                 self.basis.kind, self.request.kind
             );
             made.metadata.insert("warnings", vec![warning]);

@@ -62,7 +62,7 @@ pub enum Error {
         warning: CommitWarning,
     },
     /// The backup cannot be retried.
-    #[error("backup {backup} cannot be made again: {reason}")]
+    #[error("backup {backup} cannot be retried: {reason}")]
     NotAgain {
         /// The backup.
         backup: BackupId,
@@ -70,7 +70,7 @@ pub enum Error {
         reason: NotAgain,
     },
     /// The bytes of a backup in the chain cannot be read.
-    #[error("backup {backup}, which this one builds on, cannot be read")]
+    #[error("base backup {backup} cannot be read")]
     BaseUnreadable {
         /// The backup.
         backup: BackupId,
@@ -93,10 +93,10 @@ pub enum NotAgain {
     #[error("it is {0}")]
     Over(Status),
     /// The backup is one of another database.
-    #[error("it is of database `{0}`")]
+    #[error("it belongs to database `{0}`")]
     OtherDatabase(DatabaseName),
     /// Another process is making the backup.
-    #[error("another process works on it")]
+    #[error("another process is working on it")]
     BeingMade,
 }
 

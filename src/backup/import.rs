@@ -165,7 +165,7 @@ fn register(
     branch: Option<&str>,
 ) -> Result<ImportResult, Error> {
     let (Some(id), Some(stopped)) = (item.known_as(), item.made.stopped_at) else {
-        return Ok(ImportResult::LeftOut("it does not say when it ended".to_owned()));
+        return Ok(ImportResult::LeftOut("its end time is unknown".to_owned()));
     };
     let mut metadata = Metadata::default();
     metadata.insert("imported", true);

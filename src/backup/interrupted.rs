@@ -29,13 +29,13 @@ pub enum NotInterrupted {
     #[error("it is {0}")]
     Over(Status),
     /// An external program records the result of the backup.
-    #[error("no process of git-pggit makes it")]
+    #[error("no process of git-pggit is making it")]
     External,
     /// The process is running.
-    #[error("process {} is at work on it", .0.pid)]
+    #[error("process {} is working on it", .0.pid)]
     Alive(Owner),
     /// The process is on another machine.
-    #[error("process {} on {} cannot be seen from here", .0.pid, .0.host)]
+    #[error("process {} on {} cannot be observed from this machine", .0.pid, .0.host)]
     Unseen(Owner),
 }
 
@@ -92,8 +92,10 @@ fn settle(
 
 fn interrupted(backup: &Backup) -> Failed {
     let message = match owner(backup) {
-        Some(owner) => format!("process {} on {} ended without completing the backup", owner.pid, owner.host),
-        None => "its maker ended without completing the backup".to_owned(),
+        Some(owner) => {
+            format!("process {} on {} exited without completing the backup", owner.pid, owner.host)
+        }
+        None => "its process exited without completing the backup".to_owned(),
     };
     let error = Failure { code: Line::lossy("interrupted"), message };
     Failed { attempt: backup.attempt.as_ref().map(|attempt| attempt.number), error }

@@ -49,7 +49,7 @@ pub fn reconcile(import: &Import<'_>) -> Result<Differences, Error> {
 /// Records that a backup is missing in the catalogue, as expired and deleted. Fails if the ledger
 /// cannot be written.
 pub fn record_gone(import: &Import<'_>, entry: &Entry) -> Result<Entry, Error> {
-    let reason = Line::lossy(&format!("gone from the catalogue of {}", import.adapter.name()));
+    let reason = Line::lossy(&format!("missing in the catalogue of {}", import.adapter.name()));
     let decide = |entry: &Entry| {
         let mut bodies = Vec::new();
         if entry.backup.status == Status::Completed {
@@ -67,10 +67,10 @@ pub fn record_gone(import: &Import<'_>, entry: &Entry) -> Result<Entry, Error> {
 fn changes(backup: &Backup, item: &CatalogEntry) -> Vec<String> {
     let mut changes = Vec::new();
     match (backup.status, &item.usable) {
-        (Status::Deleted, _) => changes.push("it is recorded as deleted, and still there".to_owned()),
+        (Status::Deleted, _) => changes.push("it is recorded as deleted, but still exists".to_owned()),
         (Status::Completed | Status::Expired, Err(why)) => changes.push(format!("it is not usable: {why}")),
         (_, Ok(())) if is_unfinished(backup) => {
-            changes.push("it is not recorded as completed, and is complete".to_owned());
+            changes.push("it is complete, but not recorded as completed".to_owned());
         }
         _ => {}
     }
@@ -101,7 +101,7 @@ fn changes(backup: &Backup, item: &CatalogEntry) -> Vec<String> {
     if let (Some(recorded), Some(now)) = (&postgres.system_identifier, &item.made.postgres.system_identifier)
         && recorded != now
     {
-        changes.push(format!("it is of the cluster {now}, not {recorded}"));
+        changes.push(format!("it belongs to cluster {now}, not {recorded}"));
     }
     changes
 }

@@ -50,7 +50,7 @@ pub enum Error {
         reason: InvalidDatabaseName,
     },
     /// No store with this name is configured.
-    #[error("no store is called '{name}'{}", from(.origin))]
+    #[error("unknown store '{name}'{}", from(.origin))]
     NoStore {
         /// The name.
         name: String,
@@ -58,7 +58,7 @@ pub enum Error {
         origin: Origin,
     },
     /// A key was renamed. Its value is not read, so the command fails instead of running without it.
-    #[error("{key}{} is called {new} now", from(.origin))]
+    #[error("{key}{} was renamed to {new}", from(.origin))]
     Retired {
         /// The full name of the key.
         key: String,
@@ -83,7 +83,7 @@ pub enum Error {
     #[error("no database is configured")]
     NoDatabase,
     /// Several databases are configured, and none was chosen.
-    #[error("which database? {} are configured: {}", .known.len(), names(.known))]
+    #[error("{} databases are configured, and none was selected: {}", .known.len(), names(.known))]
     SeveralDatabases {
         /// The configured names.
         known: Vec<DatabaseName>,
@@ -144,7 +144,7 @@ impl std::fmt::Display for Warning {
                 nearest.as_ref().map_or(Ok(()), |nearest| write!(f, "; did you mean {nearest}?"))
             }
             Self::Retired { key, origin, new } => {
-                write!(f, "ignored {key} in {origin}: it is called {new} now")
+                write!(f, "ignored {key} in {origin}: it was renamed to {new}")
             }
             Self::Untrusted { key, origin } => {
                 write!(f, "ignored {key} in {origin}: only your own git configuration may set it")

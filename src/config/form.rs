@@ -137,8 +137,7 @@ pub(super) const STORE_PLACE: ValueForm<String> = ValueForm::text(
 /// The location of a store or of plain files, optionally with the id of the store.
 pub(super) const KNOWN_PLACE: ValueForm<KnownPlace> = ValueForm::text(
     value::place,
-    "an absolute directory, or a file://, s3://, az:// or gs:// URL without credentials, and behind it the \
-     id of the store if need be",
+    "an absolute directory, or a file://, s3://, az:// or gs:// URL without credentials, optionally followed by the id of the store",
 )
 .secret(Secrecy::WhenRefused);
 /// A zstd level, or `none`.
@@ -167,8 +166,7 @@ pub(super) const DURATION: ValueForm<Duration> = ValueForm::reasoned(value::dura
 /// The schedule of backups.
 pub(super) const SCHEDULES: ValueForm<Schedule> = ValueForm::reasoned(
     value::schedule,
-    "daily, weekly, monthly, quarterly, hybrid or five fields of cron, and behind it tool=..., type=... or \
-     jitter=... if need be",
+    "daily, weekly, monthly, quarterly, hybrid or five fields of cron, optionally followed by tool=..., type=... or jitter=...",
 );
 /// The name of a time zone.
 pub(super) const ZONE: ValueForm<Zone> =
@@ -176,7 +174,7 @@ pub(super) const ZONE: ValueForm<Zone> =
 /// Patterns for branches.
 pub(super) const BRANCHES: ValueForm<BranchPatterns> = ValueForm::reasoned(
     value::patterns,
-    "patterns for branches with spaces between them, such as main release/*",
+    "patterns for branches, separated by spaces, such as main release/*",
 );
 /// The migration tool; `None` if it is detected.
 pub(super) const MIGRATION_TOOL_FORM: ValueForm<Option<MigrationTool>> =
@@ -185,7 +183,7 @@ pub(super) const MIGRATION_TOOL_FORM: ValueForm<Option<MigrationTool>> =
 pub(super) const COMMIT_CHECK_FORM: ValueForm<CommitCheck> = ValueForm::parsed("warn or require");
 /// Patterns for paths.
 pub(super) const PATHS: ValueForm<PathPatterns> =
-    ValueForm::reasoned(value::patterns, "patterns for paths with spaces between them, as in a .gitignore");
+    ValueForm::reasoned(value::patterns, "patterns for paths as in a .gitignore, separated by spaces");
 /// The priority in the queue.
 pub(super) const PRIORITY: ValueForm<i16> = ValueForm::parsed("a number from -32768 to 32767");
 /// The address of a webhook.
@@ -224,6 +222,5 @@ pub(super) const NUMBER: ValueForm<u32> = ValueForm::text(value::number, "a numb
 /// A program and its arguments.
 pub(super) const COMMAND: ValueForm<Vec<String>> = ValueForm::text(
     value::command,
-    "an absolute path of a program, or its name in PATH, and its arguments; quoted as for a shell, and never \
-     given to one",
+    "an absolute path of a program, or its name in PATH, and its arguments; quoted as for a shell, but run without one",
 );

@@ -76,8 +76,8 @@ pub fn reference() -> String {
     for (reach, title) in [
         (KeyScope::Global, "For the whole repository"),
         (KeyScope::Database, "For one database"),
-        (KeyScope::Tool, "For a tool of your own"),
-        (KeyScope::Store, "For a store with a name"),
+        (KeyScope::Tool, "For a custom tool"),
+        (KeyScope::Store, "For a named store"),
     ] {
         let _ = writeln!(text, "\n## {title}");
         for key in KEYS.iter().filter(|key| key.reach == reach) {
@@ -100,28 +100,28 @@ pub fn reference() -> String {
 }
 
 const INTRODUCTION: &str = "\
-<!-- Generated from `src/config/keys.rs`; `make doc` writes it again. -->
+<!-- Generated from `src/config/keys.rs`; `make doc` regenerates it. -->
 
 # Configuration
 
-`git pggit` is configured with `git config`, in the section `pggit`. `git pggit config` shows every key with the
-value that is in force and the place it comes from.
+`git pggit` is configured with `git config`, in the section `pggit`. `git pggit config` shows every key with its
+value in effect and the origin of the value.
 
-For one key, the first of these that has a value counts:
+The value of a key is the first one that is set in this order:
 
 1. the option on the command line,
 2. the environment variable,
-3. git's configuration: `git -c`, then the worktree's, the repository's, the user's and the machine's file,
+3. git's configuration: `git -c`, then the file of the worktree, the repository, the user and the machine,
 4. `.pggitconfig`, a file in git's configuration format that is committed at the top of the repository (the version
-   of `HEAD` counts),
+   of `HEAD` is used),
 5. the default.
 
-A database's own key counts before the repository's key of the same name, wherever the two stand; only the
-environment counts before both.
+A database's own key takes precedence over the repository's key of the same name, in whatever files the two are set.
+Only the environment takes precedence over both.
 
-`.pggitconfig` is for what a team agrees on. Everybody who can push can change it, so it cannot name programs,
+`.pggitconfig` is for settings that a team shares. Anybody who can push can change it, so it cannot name programs,
 directories and hosts: such keys are ignored there, with a warning. Passwords are refused everywhere: they belong
-into `~/.pgpass`, a service file or `PGPASSWORD`.
+in `~/.pgpass`, a service file or `PGPASSWORD`.
 
-A database is named with letters, digits, `.`, `_` and `-`, at most 63 of them, and neither `-` nor `.` at the start.
+The name of a database has at most 63 letters, digits, `.`, `_` and `-`, and does not begin with `-` or `.`.
 ";

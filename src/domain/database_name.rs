@@ -36,9 +36,7 @@ pub enum InvalidDatabaseName {
         start: char,
     },
     /// The name is reserved in git's configuration.
-    #[error(
-        "a database cannot be called {scope}, or {scope}. and more: that is a section for something else"
-    )]
+    #[error("a database name cannot be {scope} or begin with {scope}.: that section has other settings")]
     Reserved {
         /// The first part of the name.
         scope: &'static str,

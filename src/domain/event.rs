@@ -338,7 +338,7 @@ impl Event {
     pub fn parse(bytes: &[u8]) -> Result<Self, EventError> {
         if bytes.len() > EVENT_BYTES_MAX {
             return Err(EventError::Head(format!(
-                "it has {} bytes, the most is {EVENT_BYTES_MAX}",
+                "it has {} bytes, and the limit is {EVENT_BYTES_MAX}",
                 bytes.len()
             )));
         }

@@ -66,7 +66,10 @@ pub fn fold<'a>(id: BackupId, events: impl IntoIterator<Item = &'a Event>) -> Op
     let (mut state, mut clocks): (Option<Backup>, _) = (None, Believable::default());
     for event in events {
         if !clocks.is(event.clock) {
-            ignored.push(Ignored { id: event.id, reason: "its clock is far above all before it".to_owned() });
+            ignored.push(Ignored {
+                id: event.id,
+                reason: "its clock is far above the clocks of all earlier events".to_owned(),
+            });
             continue;
         }
         match refusal(state.as_ref(), &event.body) {
@@ -95,20 +98,20 @@ pub fn refusal(backup: Option<&Backup>, body: &Body) -> Option<String> {
         Body::Unknown { kind } => {
             return Some(format!("events of kind `{kind}` or of its format are not known"));
         }
-        Body::Malformed { reason, .. } => return Some(format!("its fields make no sense: {reason}")),
+        Body::Malformed { reason, .. } => return Some(format!("its fields are invalid: {reason}")),
         Body::Annotated(body) if Metadata::try_from(body.metadata.clone()).is_err() => {
             return Some("its metadata is not a metadata object".to_owned());
         }
         Body::Started(_) => matches!(status, Status::InProgress | Status::Failed),
         Body::Completed(body) => {
             if status == Status::InProgress && stale(backup, body.attempt) {
-                return Some("another attempt is under way".to_owned());
+                return Some("another attempt is running".to_owned());
             }
             status == Status::InProgress
         }
         Body::Failed(body) => {
             if status == Status::InProgress && stale(backup, body.attempt) {
-                return Some("another attempt is under way".to_owned());
+                return Some("another attempt is running".to_owned());
             }
             status == Status::InProgress
         }

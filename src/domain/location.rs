@@ -42,7 +42,7 @@ impl FromStr for Location {
             return refuse(text, "it is longer than 4096 bytes or has white space in it");
         }
         if rest.is_empty() {
-            return refuse(text, "it names no place");
+            return refuse(text, "it has no path");
         }
         Ok(Self(text.to_owned()))
     }

@@ -35,7 +35,11 @@ impl Metadata {
     /// Reads metadata from JSON text. Fails if the text is too long or is not valid metadata.
     pub fn parse(bytes: &[u8]) -> Result<Self, Invalid> {
         if bytes.len() > Self::BYTES_MAX {
-            return Err(refuse(format!("it has {} bytes, the most is {}", bytes.len(), Self::BYTES_MAX)));
+            return Err(refuse(format!(
+                "it has {} bytes, and the limit is {}",
+                bytes.len(),
+                Self::BYTES_MAX
+            )));
         }
         let value: Value =
             serde_json::from_slice(bytes).map_err(|error| refuse(format!("not valid JSON: {error}")))?;

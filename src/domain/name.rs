@@ -13,7 +13,7 @@ fn one_line(what: &'static str, text: &str, most: usize) -> Result<(), Invalid> 
         return refuse("it is empty".to_owned());
     }
     if text.len() > most {
-        return refuse(format!("it has {} bytes, the most is {most}", text.len()));
+        return refuse(format!("it has {} bytes, and the limit is {most}", text.len()));
     }
     if text.trim() != text {
         return refuse("it begins or ends with white space".to_owned());
@@ -50,7 +50,7 @@ impl FromStr for BackupName {
             return Err(Invalid::new(WHAT, text, "it begins with `-`"));
         }
         if matches!(text, "latest" | "oldest") || text.parse::<BackupId>().is_ok() {
-            return Err(Invalid::new(WHAT, text, "it would be taken for another way to name a backup"));
+            return Err(Invalid::new(WHAT, text, "`latest`, `oldest` and ids are reserved"));
         }
         Ok(Self(text.to_owned()))
     }
@@ -146,7 +146,7 @@ mod tests {
             assert_eq!(good.parse::<BackupName>().unwrap().as_str(), good);
         }
         let error = long.parse::<BackupName>().unwrap_err().to_string();
-        assert!(error.len() < 200 && error.ends_with("it has 10000 bytes, the most is 200"), "{error}");
+        assert!(error.len() < 200 && error.ends_with("it has 10000 bytes, and the limit is 200"), "{error}");
     }
 
     #[test]

@@ -57,7 +57,7 @@ impl Record {
     pub fn parse(bytes: &[u8]) -> Result<Self, RecordError> {
         let shape = |reason: String| RecordError::Shape(reason);
         if bytes.len() > RECORD_BYTES_MAX {
-            return Err(shape(format!("it has {} bytes, the most is {RECORD_BYTES_MAX}", bytes.len())));
+            return Err(shape(format!("it has {} bytes, and the limit is {RECORD_BYTES_MAX}", bytes.len())));
         }
         let value: Value = serde_json::from_slice(bytes).map_err(|error| shape(error.to_string()))?;
         let Value::Object(mut fields) = value else {

@@ -28,7 +28,7 @@ impl fmt::Display for RecoveryTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Immediate => f.write_str("the end of the backup"),
-            Self::Latest => f.write_str("the end of the log"),
+            Self::Latest => f.write_str("the end of the WAL"),
             Self::Time(time) => write!(f, "time {time}"),
             Self::Lsn(lsn) => write!(f, "LSN {lsn}"),
             Self::Name(name) => write!(f, "restore point {name}"),

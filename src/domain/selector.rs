@@ -37,7 +37,7 @@ impl FromStr for BackupSelector {
             "latest" => Ok(Self::Latest),
             "oldest" => Ok(Self::Oldest),
             _ if text.len() > 1000 || text.contains('\0') => {
-                Err(Invalid::new("backup", text, "it is no id and no name"))
+                Err(Invalid::new("backup", text, "it is neither an id nor a name"))
             }
             _ => Ok(text.parse().map_or_else(|_| Self::Text(text.to_owned()), Self::Id)),
         }

@@ -4,7 +4,7 @@ use super::{Timestamp, parse_duration};
 
 /// A text that is neither a time nor a span.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{text}' is no time")]
+#[error("'{text}' is not a time")]
 pub struct InvalidTime {
     /// The text, shortened.
     text: String,

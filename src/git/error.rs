@@ -63,7 +63,7 @@ pub enum Error {
         detail: String,
     },
     /// git has no name or address for the user.
-    #[error("no identity to record the change with")]
+    #[error("git has no name or email address for the user")]
     NoIdentity,
     /// A commit cannot be signed.
     #[error("cannot sign: {detail}")]

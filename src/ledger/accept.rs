@@ -54,7 +54,9 @@ impl Ledger<'_> {
                 let highest = known.next_clock().saturating_add(CLOCK_STEP_MAX);
                 if event.clock > highest {
                     let (event, clock) = (event.id, event.clock);
-                    let text = format!("has event {event} with clock {clock}, far above all before it");
+                    let text = format!(
+                        "has event {event} with clock {clock}, far above the clocks of all earlier events"
+                    );
                     return Err(refused(id, &text));
                 }
                 not_after(id, event, latest)?;

@@ -88,7 +88,7 @@ pub enum Error {
         reason: String,
     },
     /// Other processes kept changing the same refs.
-    #[error("gave up after {attempts} attempts: {last}")]
+    #[error("failed after {attempts} attempts: {last}")]
     Busy {
         /// The number of attempts.
         attempts: usize,

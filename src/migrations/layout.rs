@@ -18,7 +18,7 @@ pub struct Layout {
 
 /// The files of a commit fit several tools or directories.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the migrations are not unambiguous: {}", shown(.0))]
+#[error("the migrations are ambiguous: {}", shown(.0))]
 pub struct Ambiguous(pub Vec<Layout>);
 
 fn shown(layouts: &[Layout]) -> String {

@@ -170,7 +170,7 @@ fn plain(entry: &Entry<'_>, named: &mut Named) {
         return named.problem(entry.path, "it is in a subdirectory");
     }
     if !entry.relative.ends_with(".sql") {
-        return named.problem(entry.path, "it is no *.sql file");
+        return named.problem(entry.path, "it is not a *.sql file");
     }
     let is_undo = [".down.sql", ".undo.sql"].iter().any(|end| lower.ends_with(end));
     let kind = if is_undo { Kind::Undo } else { Kind::Versioned };
@@ -221,7 +221,7 @@ fn flyway(entry: &Entry<'_>, named: &mut Named) {
             named.add(entry.path, entry.file, &version.replace('_', "."), &name(description), kind);
         }
         _ if is_callback(stem) => named.problem(entry.path, "it is a callback, which runs beside migrations"),
-        _ => named.problem(entry.path, "its name is none of Flyway's"),
+        _ => named.problem(entry.path, "its name does not follow the rules of Flyway"),
     }
 }
 
@@ -249,7 +249,7 @@ fn refinery(entry: &Entry<'_>, named: &mut Named) {
         Some((version, name)) if version.bytes().all(|b| b.is_ascii_digit()) && !version.is_empty() => {
             named.add(entry.path, entry.file, &normal_version(version), name, kind);
         }
-        _ => named.problem(entry.path, "its name is none of refinery's"),
+        _ => named.problem(entry.path, "its name does not follow the rules of refinery"),
     }
 }
 
@@ -319,7 +319,7 @@ fn graphile_migrate(entry: &Entry<'_>, named: &mut Named) {
     if name.ends_with(".sql") && name.starts_with(|c: char| c.is_ascii_digit()) {
         named.add(entry.path, entry.file, name, name, Kind::Versioned);
     } else {
-        named.problem(entry.path, "its name is none of graphile-migrate's");
+        named.problem(entry.path, "its name does not follow the rules of graphile-migrate");
     }
 }
 
@@ -466,7 +466,7 @@ fn alembic(layout: &Layout, files: &Files, read: Read<'_>, named: &mut Named) {
     }
     // The rest is a circle, or follows a revision that is missing.
     for revision in waiting.into_values().flatten() {
-        named.problem(revision.path, "a revision that it follows is missing");
+        named.problem(revision.path, "a parent revision is missing");
     }
 }
 

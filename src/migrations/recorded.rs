@@ -143,12 +143,12 @@ fn state_doubt(state: &Value, commit: &str) -> Option<(Doubt, String)> {
             let tool = text("tool").unwrap_or("the migration tool");
             let examples = text("examples").map(|named| format!(" ({named})")).unwrap_or_default();
             let message =
-                format!("by {tool}, the database is not at commit {commit}: {}{examples}", counts.join(", "));
+                format!("according to {tool}, the database is not at commit {commit}: {}{examples}", counts.join(", "));
             Some((Doubt::MigrationsDiffer, message))
         }
         _ => {
             let reason = text("reason").unwrap_or("the reason is not recorded");
-            let message = format!("it is not known whether the database is at commit {commit}: {reason}");
+            let message = format!("cannot determine if the database is at commit {commit}: {reason}");
             Some((Doubt::MigrationsUnknown, message))
         }
     }
@@ -171,7 +171,7 @@ mod tests {
             "examples": "0042 pending"});
         let (doubt, message) = doubts(&pending).unwrap();
         assert_eq!(doubt, Doubt::MigrationsDiffer);
-        assert_eq!(message, "by sqlx, the database is not at commit abc: 2 pending (0042 pending)");
+        assert_eq!(message, "according to sqlx, the database is not at commit abc: 2 pending (0042 pending)");
         let unknown = json!({"at_commit": null, "reason": "a reason"});
         assert_eq!(doubts(&unknown).unwrap().0, Doubt::MigrationsUnknown);
         // A record of somebody else may have anything.

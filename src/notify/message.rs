@@ -64,7 +64,7 @@ impl Message {
         let database = &self.database;
         let mut text = match self.occasion {
             Occasion::Success => format!("backup of {database} completed"),
-            Occasion::Failure => format!("backup of {database} FAILED for good"),
+            Occasion::Failure => format!("backup of {database} FAILED permanently"),
             Occasion::Recovered => format!("backup of {database} works again"),
             Occasion::Missed => format!("backup of {database} is MISSING"),
             Occasion::Verification => format!("a backup of {database} CANNOT be relied on"),

@@ -33,7 +33,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The program exceeded its time limit and was ended.
-    #[error("{}: not done after {} s", shown(program), after.as_secs_f64())]
+    #[error("{}: timed out after {} s", shown(program), after.as_secs_f64())]
     Deadline {
         /// The program.
         program: OsString,

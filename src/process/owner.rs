@@ -28,7 +28,7 @@ impl Owner {
         let pid = getpid();
         let stat = fs::read(format!("/proc/{}/stat", pid.as_raw_pid()))?;
         let (_, _, started_ticks) = parse_stat(&stat)
-            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "/proc/self/stat is not understood"))?;
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "cannot parse /proc/self/stat"))?;
         Ok(Self {
             host: host(),
             boot_id: Line::lossy(&boot_id()?),

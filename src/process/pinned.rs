@@ -171,7 +171,7 @@ impl Pinned {
         let (meta, owner) = (file.metadata()?, self.metadata()?);
         let is_ours = meta.uid() == rustix::process::geteuid().as_raw();
         if !meta.is_file() || meta.nlink() != 1 || !(is_ours || meta.uid() == owner.uid()) {
-            return Err(io::Error::other("it is not a file of its own"));
+            return Err(io::Error::other("it is not a regular file of the expected user with one hard link"));
         }
         if meta.uid() != owner.uid() {
             fchown(&file, Some(owner.uid()), Some(owner.gid()))?;
@@ -245,11 +245,11 @@ impl Given<'_> {
             let held = openat(directory, &name, flags, Mode::empty())?;
             let stat = fstat(&held)?;
             if self.from.is_some_and(|from| stat.st_uid != from && stat.st_uid != self.to.0) {
-                return Err(ChownError::Odd(path, "belongs to somebody else"));
+                return Err(ChownError::Odd(path, "belongs to another user"));
             }
             let kind = FileType::from_raw_mode(stat.st_mode);
             if kind != FileType::Directory && stat.st_nlink > 1 {
-                return Err(ChownError::Odd(path, "is linked elsewhere, too"));
+                return Err(ChownError::Odd(path, "has another hard link"));
             }
             chownat(&held, "", owner.0, owner.1, AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW)?;
             match kind {
@@ -384,12 +384,12 @@ mod tests {
         assert_eq!(odd(held.hand_over(None, us(), &leads)), ("a/link".into(), "leads out"));
         fs::remove_file(held.real().join("a/link")).unwrap();
         fs::hard_link(outside.join("shadow"), held.real().join("a/hard")).unwrap();
-        assert_eq!(odd(held.hand_over(None, nobody, FINE)), ("a/hard".into(), "is linked elsewhere, too"));
+        assert_eq!(odd(held.hand_over(None, nobody, FINE)), ("a/hard".into(), "has another hard link"));
         assert_eq!(owner(outside.join("shadow")), us());
         fs::remove_file(held.real().join("a/hard")).unwrap();
         if OsUser::we_are_root() {
             fs::write(held.real().join("of-root"), "x").unwrap();
-            let strange = ("of-root".to_owned(), "belongs to somebody else");
+            let strange = ("of-root".to_owned(), "belongs to another user");
             assert_eq!(odd(held.hand_over(Some(nobody.0), nobody, FINE)), strange);
             assert_eq!(owner(held.real().join("of-root")), us());
         }

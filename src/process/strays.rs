@@ -39,7 +39,7 @@ impl Strays {
     pub fn of(user: Option<&OsUser>, name: &'static str, value: impl Into<OsString>) -> Self {
         static WARNED: Once = Once::new();
         if let Err(error) = set_child_subreaper(Some(getpid())) {
-            WARNED.call_once(|| warn!(%error, "orphaned processes of code from a backup are not found"));
+            WARNED.call_once(|| warn!(%error, "cannot detect orphaned processes of code from a backup"));
         }
         match user.filter(|user| !user.is_us()) {
             Some(user) => Self { uid: user.uid, mark: None },
@@ -63,7 +63,7 @@ impl Strays {
             }
             pause(TICK);
         }
-        warn!(uid = self.uid, "processes that code from a backup has started cannot be ended");
+        warn!(uid = self.uid, "cannot end processes that code from a backup has started");
         false
     }
 

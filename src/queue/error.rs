@@ -29,7 +29,7 @@ pub enum Error {
         reason: String,
     },
     /// The job was given to another worker or removed.
-    #[error("this worker has lost job {job}")]
+    #[error("this worker has lost the lease of job {job}")]
     Lost {
         /// The job.
         job: JobId,
@@ -43,7 +43,7 @@ pub enum Error {
         reason: String,
     },
     /// Other processes kept changing the same job.
-    #[error("gave up after {attempts} attempts: {last}")]
+    #[error("failed after {attempts} attempts: {last}")]
     Busy {
         /// The number of attempts.
         attempts: usize,

@@ -26,7 +26,7 @@ use crate::tools::adapter::{BackupRef, RestoreStep, Source, Target};
 pub(super) const AUTO_CONF: &str = "postgresql.auto.conf";
 /// The settings that switch off WAL archiving.
 pub(super) const NO_ARCHIVE: &[u8] =
-    b"# git-pggit: a copy must not write into the archive of its original\narchive_mode = 'off'\n";
+    b"# git-pggit: a restored cluster must not write into the WAL archive of its source\narchive_mode = 'off'\n";
 
 /// The WAL archiving of the new cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,7 +131,7 @@ impl DataDirectory<'_> {
             }
             for needed in &backup.depends_on {
                 if !self.members[..number].iter().any(|(member, _)| member.id == needed.id) {
-                    return Err(refuse(format!("it needs backup {}, which is not there", needed.id)));
+                    return Err(refuse(format!("it needs backup {}, which is missing", needed.id)));
                 }
             }
         }
@@ -169,7 +169,7 @@ impl DataDirectory<'_> {
             Some(_) => Ok(StoredBackup::open(backup, access)?),
             None => Err(Error::NotRestorable {
                 backup: backup.id.to_string(),
-                reason: "its record does not say where it is".to_owned(),
+                reason: "its record has no location".to_owned(),
             }),
         };
         self.members.iter().map(open).collect()
@@ -256,7 +256,7 @@ impl DataDirectory<'_> {
         let data = partial.data();
         relink(&data, spaces)?;
         spaces.iter().try_for_each(|space| space.finish(owner))?;
-        let held = partial.held().enter("data".as_ref()).map_err(|e| Error::file("look at", &data, e))?;
+        let held = partial.held().enter("data".as_ref()).map_err(|e| Error::file("access", &data, e))?;
         if let Some(owner) = owner {
             staging::given(&held, held.hand_over(None, owner, &|_, _| None))?;
         }
@@ -278,7 +278,7 @@ fn relink(data: &Path, spaces: &[Space]) -> Result<(), Error> {
         if let Some(space) = space.filter(|space| space.path() != space.real()) {
             fs::remove_file(&link)
                 .and_then(|()| symlink(space.real(), &link))
-                .map_err(|error| Error::file("make", &link, error))?;
+                .map_err(|error| Error::file("create", &link, error))?;
         }
     }
     Ok(())

@@ -188,18 +188,18 @@ impl Restore<'_> {
         }
         let Some(artifact) = self.post_restore.backup.artifacts.first() else {
             return Err(refuse(format!(
-                "it was made by {} and is not a dump of this program",
+                "it was made by {} and is not a dump of git-pggit",
                 self.post_restore.backup.tool.name
             )));
         };
         if DumpFormat::of_artifact(artifact.name.as_str()).is_none() {
             return Err(refuse(format!(
-                "it was made by {} and is no dump",
+                "it was made by {} and is not a dump",
                 self.post_restore.backup.tool.name
             )));
         }
         if self.post_restore.backup.location.is_none() {
-            return Err(refuse("its record does not say where it is".to_owned()));
+            return Err(refuse("its record has no location".to_owned()));
         }
         let held =
             StoredBackup::open(self.post_restore.backup, &self.access).map_err(|error| match error {

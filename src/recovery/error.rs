@@ -27,7 +27,7 @@ pub enum Error {
         dbname: String,
     },
     /// A database that this program did not create has the temporary name.
-    #[error("database \"{temporary}\" is in the way: it is not a leftover of an earlier restore")]
+    #[error("database \"{temporary}\" already exists, and is not a leftover of an earlier restore")]
     TemporaryTaken {
         /// The temporary name.
         temporary: String,
@@ -42,7 +42,7 @@ pub enum Error {
     },
     /// The schema of the restored database differs from the expected schema. The restored database
     /// was removed.
-    #[error("the schema of \"{dbname}\" is not what it should be:\n{diff}")]
+    #[error("the schema of \"{dbname}\" differs from the expected schema:\n{diff}")]
     SchemaDiffers {
         /// The name that the database was to get.
         dbname: String,
@@ -50,7 +50,7 @@ pub enum Error {
         diff: String,
     },
     /// The expected schema could not be determined.
-    #[error("the migrations of the commit do not make a schema to compare with: {reason}")]
+    #[error("the migrations of the commit do not produce a schema to compare with: {reason}")]
     NoExpectedSchema {
         /// The reason.
         reason: String,
@@ -75,7 +75,7 @@ pub enum Error {
         source: pg::Error,
     },
     /// A directory for temporary files cannot be created.
-    #[error("cannot make {}", path.display())]
+    #[error("cannot create {}", path.display())]
     Staging {
         /// The directory.
         path: PathBuf,
@@ -103,7 +103,7 @@ pub enum Error {
         places: Vec<PathBuf>,
     },
     /// The free disk space is not sufficient.
-    #[error("{} has room for {}, and the backup needs {}", path.display(), human_bytes(*free), human_bytes(*needed))]
+    #[error("not enough disk space in {}: {} are free, {} are needed", path.display(), human_bytes(*free), human_bytes(*needed))]
     NoRoom {
         /// A directory of the file system.
         path: PathBuf,
@@ -162,7 +162,7 @@ pub enum Error {
         what: String,
     },
     /// A part could not be extracted completely.
-    #[error("not all of it could be copied: {}", missing.join(", "))]
+    #[error("some tables could not be copied: {}", missing.join(", "))]
     NotTaken {
         /// The tables that are missing or empty.
         missing: Vec<String>,
@@ -170,19 +170,19 @@ pub enum Error {
         why: Vec<String>,
     },
     /// A server does not start on the restored data directory.
-    #[error("a server does not start on what was restored: {}", last_word(log))]
+    #[error("the server does not start on the restored data directory: {}", last_word(log))]
     ServerNotStarted {
         /// The end of the server log.
         log: String,
     },
     /// The server on the socket is not the private server.
-    #[error("what answers at {} is not the server that was started", path.display())]
+    #[error("the server at {} is not the one that was started", path.display())]
     NotPrivate {
         /// The directory of the socket.
         path: PathBuf,
     },
     /// The time limit expired.
-    #[error("not done after {} s", after.as_secs_f64())]
+    #[error("timed out after {} s", after.as_secs_f64())]
     Deadline {
         /// The time limit.
         after: Duration,
@@ -211,7 +211,7 @@ pub enum Error {
         sessions: u64,
     },
     /// An earlier restore into the same target is unfinished.
-    #[error("an earlier restore into {what} is not over: {id}")]
+    #[error("an earlier restore into {what} is unfinished: {id}")]
     NotOver {
         /// The target.
         what: String,
@@ -225,7 +225,7 @@ pub enum Error {
         id: String,
     },
     /// Another process holds the lock of the restore.
-    #[error("another process works on restore {id}")]
+    #[error("another process is working on restore {id}")]
     Busy {
         /// The id of the restore.
         id: String,

@@ -92,7 +92,7 @@ impl Execution<'_> {
         let Some((backup, held)) = members.find(|(backup, _)| backup.id == id) else {
             return Err(Error::NotRestorable {
                 backup: id.to_string(),
-                reason: "its bytes are not at hand".to_owned(),
+                reason: "its bytes are not available".to_owned(),
             });
         };
         let size = backup.artifacts.first().map(|artifact| artifact.size_bytes);
@@ -142,7 +142,7 @@ fn digest(backup: &Backup, name: &str) -> Result<String, Error> {
     let artifact = backup.artifacts.iter().find(|artifact| artifact.name.as_str() == name);
     artifact.map(|artifact| artifact.digest.to_string()).ok_or_else(|| Error::NotRestorable {
         backup: backup.id.to_string(),
-        reason: format!("its record does not know of {name}"),
+        reason: format!("its record does not list {name}"),
     })
 }
 
@@ -156,7 +156,7 @@ fn apply(tree: &Tree, into: &Path) -> Result<(), Error> {
     };
     for name in tree.directories.keys() {
         if let Some(path) = place(name) {
-            fs::create_dir_all(&path).map_err(|error| Error::file("make", &path, error))?;
+            fs::create_dir_all(&path).map_err(|error| Error::file("create", &path, error))?;
         }
     }
     tree.files.iter().try_for_each(|(name, mode)| set(name, Tree::mode(mode, 0o600)))?;
@@ -165,11 +165,11 @@ fn apply(tree: &Tree, into: &Path) -> Result<(), Error> {
 /// Makes `directory` a tablespace with the content that is already at `link`.
 fn tablespace(link: &Path, directory: &Path) -> Result<(), Error> {
     let io = |what, path: &Path, error| Error::file(what, path, error);
-    fs::create_dir_all(directory).map_err(|e| io("make", directory, e))?;
+    fs::create_dir_all(directory).map_err(|e| io("create", directory, e))?;
     fs::set_permissions(directory, fs::Permissions::from_mode(0o700))
         .map_err(|e| io("chmod", directory, e))?;
     if let Some(parent) = link.parent() {
-        fs::create_dir_all(parent).map_err(|e| io("make", parent, e))?;
+        fs::create_dir_all(parent).map_err(|e| io("create", parent, e))?;
     }
     if link.is_dir() {
         for entry in fs::read_dir(link).map_err(|e| io("list", link, e))? {
@@ -178,7 +178,7 @@ fn tablespace(link: &Path, directory: &Path) -> Result<(), Error> {
         }
         fs::remove_dir(link).map_err(|e| io("remove", link, e))?;
     }
-    symlink(directory, link).map_err(|e| io("make", link, e))
+    symlink(directory, link).map_err(|e| io("create", link, e))
 }
 
 /// Moves a file or directory, also to another file system.

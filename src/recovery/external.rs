@@ -47,7 +47,7 @@ pub fn restore_by_tool(
             RestoreStep::Append { path, text } => append(&home.within(&path), &text),
             _ => Err(Error::NotRestorable {
                 backup: backup.id.to_string(),
-                reason: "its bytes are not at hand".to_owned(),
+                reason: "its bytes are not available".to_owned(),
             }),
         };
         if let Err(error) = done {
@@ -156,7 +156,7 @@ impl ExternalRestore<'_> {
         let take = |path: &PathBuf| {
             empty_directory(&home.held.within(path), owner)?;
             let name = path.file_name().unwrap_or_default();
-            home.held.enter(name).map_err(|error| Error::file("look at", path, error))
+            home.held.enter(name).map_err(|error| Error::file("access", path, error))
         };
         outside.iter().map(take).collect()
     }
@@ -172,7 +172,7 @@ impl ExternalRestore<'_> {
             let (backup, reason) = (self.backup.id.to_string(), finding.message);
             return Err(Error::NotRestorable { backup, reason });
         }
-        let io = |error| Error::file("look at", &self.path, error);
+        let io = |error| Error::file("access", &self.path, error);
         let data = partial.held().enter("data".as_ref()).map_err(io)?;
         data.take().map_err(io)?;
         SIGNALS.iter().try_for_each(|name| remove(&data.path().join(name)))?;
@@ -193,10 +193,14 @@ impl ExternalRestore<'_> {
         let maker = owner.unwrap_or(us);
         for path in outside.iter().chain([&self.path]).filter(|_| maker == 0) {
             let parent = path.parent().unwrap_or(Path::new("/"));
-            if !is_rooted(parent).map_err(|error| Error::file("look at", parent, error))? {
+            if !is_rooted(parent).map_err(|error| Error::file("access", parent, error))? {
                 const HINT: &str =
-                    "let the tool run as who owns it: git config pggit.<database>.toolUser <user>";
-                return Err(refuse(path, "is where another user can lead a tool of root elsewhere", HINT));
+                    "let the tool run as the owner: git config pggit.<database>.toolUser <user>";
+                return Err(refuse(
+                    path,
+                    "is in a directory that another user can change: a tool of root could be redirected",
+                    HINT,
+                ));
             }
         }
         Ok(maker)

@@ -16,7 +16,7 @@ pub enum MigrationConflict {
     #[error("migration {0} was changed after the backup: running the others would not give the same schema")]
     Changed(String),
     /// A migration of the backup is missing in the wanted commit.
-    #[error("migration {0} is in the backup and not in the commit that is wanted")]
+    #[error("migration {0} is in the backup, but not in the wanted commit")]
     Removed(String),
     /// A program would have to migrate backwards.
     #[error("commit {} of the backup is not in the history of {}", from.short(), commit.short())]
@@ -35,7 +35,7 @@ pub enum MigrationConflict {
     )]
     SeveralDirectories,
     /// One of the commits has no migrations directory, and files that count as schema differ.
-    #[error("not both commits have a directory {directory}/, and the schema differs: {}", listed(differ.iter()))]
+    #[error("the directory {directory}/ is missing in at least one of the two commits, and the schema differs: {}", listed(differ.iter()))]
     NoDirectory {
         /// The migrations directory.
         directory: String,
@@ -43,7 +43,7 @@ pub enum MigrationConflict {
         differ: Vec<String>,
     },
     /// There is no schema to compare the result with.
-    #[error("the schema of commit {} is not known: no backup of it has recorded one, and {}", commit.short(), unknown(unfit))]
+    #[error("the schema of commit {} is unknown: no backup of the commit has recorded it, and {}", commit.short(), unknown(unfit))]
     NoProof {
         /// The wanted commit.
         commit: CommitId,

@@ -71,7 +71,7 @@ impl<'a> ClusterRecovery<'a> {
     pub(super) fn check(&self, partial: &Path) -> Result<(), Error> {
         self.post_restore.check()?;
         if !ServerEnv::is_short_enough(&partial.join(SOCKET)) {
-            const HINT: &str = "restore into a directory with a shorter path, and move it then";
+            const HINT: &str = "restore into a directory with a shorter path, and move it afterwards";
             return Err(refuse(partial, "has too long a path for the socket of a server", HINT));
         }
         let version =
@@ -99,7 +99,7 @@ impl<'a> ClusterRecovery<'a> {
         }
         steps.push(makes("stop the server".to_owned()));
         if self.start {
-            steps.push(makes("start a server on it that stays".to_owned()));
+            steps.push(makes("start a server on it that keeps running".to_owned()));
         }
         steps
     }
@@ -216,7 +216,7 @@ impl<'a> CreateDbGrant<'a> {
 fn major_in(data: &Path) -> Result<u32, Error> {
     let path = data.join("PG_VERSION");
     let text = fs::read_to_string(&path).map_err(|error| Error::file("read", &path, error))?;
-    major_of(text.trim()).ok_or_else(|| refuse(data, "is not of a version of PostgreSQL", ""))
+    major_of(text.trim()).ok_or_else(|| refuse(data, "has no valid PG_VERSION", ""))
 }
 
 /// Returns the place in which the server runs. Its user is the owner of the data, who can pass through
@@ -224,16 +224,16 @@ fn major_in(data: &Path) -> Result<u32, Error> {
 /// directories.
 fn server_env(partial: &StagingDir) -> Result<ServerEnv, Error> {
     let (data, held) = (partial.named_data(), partial.held());
-    let meta = fs::metadata(partial.data()).map_err(|error| Error::file("look at", &data, error))?;
+    let meta = fs::metadata(partial.data()).map_err(|error| Error::file("access", &data, error))?;
     let user = OsUser::we_are_root().then(|| OsUser::owner_of(&meta));
     if user.as_ref().is_some_and(|user| user.uid == 0) {
         const HINT: &str =
-            "let the tool restore as who runs PostgreSQL: git config pggit.<database>.toolUser postgres";
+            "let the tool restore as the user of PostgreSQL: git config pggit.<database>.toolUser postgres";
         return Err(refuse(&data, "belongs to root, and PostgreSQL does not run as root", HINT));
     }
     let home = held.make(SOCKET.as_ref());
     let given = home.and_then(|home| user.as_ref().map_or(Ok(()), |user| home.give((user.uid, user.gid))));
-    given.map_err(|error| Error::file("make", &partial.dir.join(SOCKET), error))?;
+    given.map_err(|error| Error::file("create", &partial.dir.join(SOCKET), error))?;
     ServerEnv::write_files(&held.path()).map_err(|error| Error::file("write into", &partial.dir, error))?;
     partial.open_up()?;
     let (home, files) = (partial.dir.join(SOCKET), partial.dir.clone());

@@ -24,7 +24,7 @@ impl Effect {
     pub fn undo(self) -> &'static str {
         match self {
             Self::Reads => "nothing to undo",
-            Self::Makes => "what was made is removed when anything fails",
+            Self::Makes => "everything that was created is removed if a step fails",
             Self::Replaces => "'git pggit backup restore abort' puts the old one back",
         }
     }

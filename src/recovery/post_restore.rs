@@ -94,10 +94,10 @@ impl Expected {
             Self::Unknown => None,
             Self::Recorded { backup, .. } => Some(format!("the schema recorded with backup {backup}")),
             Self::Built(MigrationRunner::Files(all)) => {
-                Some(format!("what {} migrations make in an empty database", all.len()))
+                Some(format!("the schema that {} migrations create in an empty database", all.len()))
             }
             Self::Built(MigrationRunner::Command(command)) => {
-                Some(format!("what '{}' makes in an empty database", command.shown()))
+                Some(format!("the schema that '{}' creates in an empty database", command.shown()))
             }
         }
     }

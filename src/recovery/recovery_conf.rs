@@ -47,7 +47,7 @@ impl WalSource {
             RecoveryTarget::Xid(xid) => ("recovery_target_xid", xid.to_string()),
         };
         let action = (*until != RecoveryTarget::Latest).then_some(("recovery_target_action", "promote"));
-        let mut text = b"# git-pggit: the log that is replayed, and up to where\n".to_vec();
+        let mut text = b"# git-pggit: the WAL that is replayed, and the recovery target\n".to_vec();
         let settings = [("restore_command", &command[..]), (name, value.as_bytes())];
         let action = action.map(|(name, value)| (name, value.as_bytes()));
         for (name, value) in settings.into_iter().chain(action) {
@@ -108,7 +108,7 @@ mod tests {
         let at = RecoveryTarget::Time("2026-11-21T03:40:06.5Z".parse().unwrap());
         assert_eq!(
             settings("/usr/bin/git-pggit", &at),
-            "# git-pggit: the log that is replayed, and up to where\n\
+            "# git-pggit: the WAL that is replayed, and the recovery target\n\
              restore_command = '/usr/bin/git-pggit wal fetch --store s3://bucket/a --system-identifier \
              7710420227913410699 %f \"%p\"'\n\
              recovery_target_time = '2026-11-21 03:40:06.500000+00'\n\

@@ -42,12 +42,12 @@ impl Space {
     /// Takes the missing or empty directory `path` for data of `owner`; `None` is the current user.
     /// `home` is its parent, if the caller has opened that.
     pub(super) fn take(path: &Path, owner: Option<(u32, u32)>, home: Option<&Home>) -> Result<Self, Error> {
-        let io = |error| Error::file("make", path, error);
+        let io = |error| Error::file("create", path, error);
         let (parent, name) =
             path.parent().zip(path.file_name()).ok_or_else(|| refuse(path, "cannot be one", HINT))?;
         let above = above(parent, home).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => {
-                refuse(path, "is in a directory that does not exist", "make that first")
+                refuse(path, "is in a directory that does not exist", "create that directory first")
             }
             _ => io(error),
         })?;
@@ -58,7 +58,7 @@ impl Space {
             if !is_theirs && !is_rooted(parent).map_err(io)? {
                 const HINT: &str =
                     "name one in a directory that only root, or the owner of the data, can change";
-                return Err(refuse(path, "is where another user can put something else", HINT));
+                return Err(refuse(path, "is in a directory that another user can change", HINT));
             }
         }
         match above.make(name) {
@@ -73,7 +73,7 @@ impl Space {
 
     fn of_existing(held: Pinned, owner: Option<(u32, u32)>) -> Result<Self, Error> {
         let path = held.real().to_owned();
-        let io = |error| Error::file("look at", &path, error);
+        let io = |error| Error::file("access", &path, error);
         let meta = held.metadata().map_err(io)?;
         let us = rustix::process::geteuid().as_raw();
         if meta.uid() != us && owner.is_none_or(|(uid, _)| uid != meta.uid()) {
@@ -109,7 +109,7 @@ impl Space {
 
     /// Returns the facts that are needed to clean up.
     pub(super) fn outside(&self) -> Result<Outside, Error> {
-        let meta = self.held.metadata().map_err(|error| Error::file("look at", self.real(), error))?;
+        let meta = self.held.metadata().map_err(|error| Error::file("access", self.real(), error))?;
         Ok(Outside {
             path: self.real().as_os_str().as_bytes().to_vec(),
             identity: Some((meta.dev(), meta.ino())),

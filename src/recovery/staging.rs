@@ -35,16 +35,16 @@ const OUTSIDE: &str = "tablespaces.json";
 /// Fails if `path` cannot become a data directory with `needed` bytes. Returns the metadata of the
 /// directory, or of its parent if the directory does not exist.
 pub(super) fn preflight(path: &Path, needed: u64) -> Result<fs::Metadata, Error> {
-    let io_error = |error| Error::file("look at", path, error);
+    let io_error = |error| Error::file("access", path, error);
     let parent = path.parent().filter(|_| path.file_name().is_some());
     let parent = parent.ok_or_else(|| refuse(path, "cannot be a data directory", ""))?;
     let above = match fs::metadata(parent) {
         Ok(meta) if meta.is_dir() => meta,
         Ok(_) => return Err(refuse(path, "is not in a directory", "")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(refuse(path, "is in a directory that does not exist", "make that first"));
+            return Err(refuse(path, "is in a directory that does not exist", "create that directory first"));
         }
-        Err(error) => return Err(Error::file("look at", parent, error)),
+        Err(error) => return Err(Error::file("access", parent, error)),
     };
     let there = match path.symlink_metadata() {
         Ok(meta) if meta.is_dir() => Some(meta),
@@ -61,7 +61,7 @@ pub(super) fn preflight(path: &Path, needed: u64) -> Result<fs::Metadata, Error>
             return Err(refuse(path, "is not empty", "name a directory that is empty or does not exist"));
         }
         if meta.dev() != above.dev() {
-            return Err(refuse(path, "is where a file system is mounted", "name a directory in it"));
+            return Err(refuse(path, "is a mount point", "name a directory in it"));
         }
     }
     let free = free_bytes(parent)?;
@@ -78,7 +78,7 @@ pub(super) fn owner(path: &Path, meta: &fs::Metadata) -> Result<Option<(u32, u32
         (0, 0) => Err(refuse(
             path,
             "would belong to root, and PostgreSQL does not run as root",
-            "make an empty directory for it: install -d -o postgres -g postgres -m 700 <dir>",
+            "create an empty directory for it: install -d -o postgres -g postgres -m 700 <dir>",
         )),
         (0, uid) => Ok(Some((uid, meta.gid()))),
         (us, uid) if us != uid && path.exists() => {
@@ -105,7 +105,7 @@ pub(super) fn check_mapped(
 /// that is not mapped.
 pub(super) fn check_links(data: &Path, mapped: &[PathBuf]) -> Result<(), Error> {
     const HINT: &str = "map the directory to itself if that is meant: --tablespace-mapping <dir>=<dir>";
-    let io = |path: &Path, error| Error::file("look at", path, error);
+    let io = |path: &Path, error| Error::file("access", path, error);
     let real = data.canonicalize().map_err(|error| io(data, error))?;
     for entry in WalkDir::new(data).min_depth(1) {
         let entry = entry.map_err(|error| io(data, error.into()))?;
@@ -131,7 +131,7 @@ pub(super) fn check_outside(outside: &[PathBuf], path: &Path) -> Result<(), Erro
             Ok(true) => return Err(refuse(directory, "is not empty", HINT)),
             Ok(false) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(Error::file("look at", directory, error)),
+            Err(error) => return Err(Error::file("access", directory, error)),
         }
         if directory.starts_with(path) {
             return Err(refuse(directory, "is in the data directory", HINT));
@@ -168,7 +168,7 @@ pub(super) fn standing_in(path: &Path) -> Option<i32> {
 }
 
 fn free_bytes(path: &Path) -> Result<u64, Error> {
-    let stat = statvfs(path).map_err(|error| Error::file("look at", path, error.into()))?;
+    let stat = statvfs(path).map_err(|error| Error::file("access", path, error.into()))?;
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
@@ -243,12 +243,12 @@ impl StagingDir {
     pub(super) fn make(path: &Path, home: Option<&Home>) -> Result<Self, Error> {
         let (dir, name) = (Self::beside(path), Self::name_beside(path));
         let parent = path.parent().unwrap_or(Path::new("/"));
-        let above = above(parent, home).map_err(|error| Error::file("look at", parent, error))?;
+        let above = above(parent, home).map_err(|error| Error::file("access", parent, error))?;
         sweep(&above, &name)?;
         match OwnedDir::make(&above, &name) {
             Ok(owned) => Ok(Self { dir, owned, above, keep: false.into() }),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(busy(&dir)),
-            Err(error) => Err(Error::file("make", &dir, error)),
+            Err(error) => Err(Error::file("create", &dir, error)),
         }
     }
 
@@ -258,7 +258,7 @@ impl StagingDir {
         if let Some(home) = home {
             return Ok(home.owner);
         }
-        let io = |error| Error::file("look at", path, error);
+        let io = |error| Error::file("access", path, error);
         let there = match self.above.enter(path.file_name().unwrap_or_default()) {
             Ok(there) => Some(there),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -306,14 +306,14 @@ impl Drop for StagingDir {
 }
 
 fn busy(dir: &Path) -> Error {
-    let reason = "is there: another process restores into this place, or did so on another machine";
+    let reason = "already exists: another process restores to this target, or did so on another machine";
     refuse(dir, reason, "remove it if no such process runs any more")
 }
 
 /// Removes the temporary directory that a crashed process has left beside `path`.
 pub(super) fn sweep_partial(path: &Path) -> Result<(), Error> {
     let parent = path.parent().unwrap_or(Path::new("/"));
-    let above = Pinned::reach(parent).map_err(|error| Error::file("look at", parent, error))?;
+    let above = Pinned::reach(parent).map_err(|error| Error::file("access", parent, error))?;
     sweep(&above, &StagingDir::name_beside(path))
 }
 

@@ -45,7 +45,7 @@ impl fmt::Display for UnsupportedReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Below => "it is in a subdirectory",
-            Self::NotSql => "it is no *.sql file",
+            Self::NotSql => "it is not a *.sql file",
             Self::Symlink => "it is a symbolic link",
             Self::Submodule => "it is a submodule",
             Self::NotUtf8 => "its name is not UTF-8",
@@ -88,9 +88,12 @@ mod tests {
     #[test]
     fn a_few_are_named_and_the_others_counted() {
         let unfit = |n: usize| UnsupportedFile { path: format!("m/{n}.rb"), why: UnsupportedReason::NotSql };
-        assert_eq!(named(&[unfit(1)]), "m/1.rb cannot be run: it is no *.sql file");
+        assert_eq!(named(&[unfit(1)]), "m/1.rb cannot be run: it is not a *.sql file");
         let said = named(&(0..7).map(unfit).collect::<Vec<_>>());
-        assert!(said.starts_with("7 files cannot be run: m/0.rb (it is no *.sql file), m/1.rb ("), "{said}");
-        assert!(said.ends_with("m/4.rb (it is no *.sql file), and 2 more"), "{said}");
+        assert!(
+            said.starts_with("7 files cannot be run: m/0.rb (it is not a *.sql file), m/1.rb ("),
+            "{said}"
+        );
+        assert!(said.ends_with("m/4.rb (it is not a *.sql file), and 2 more"), "{said}");
     }
 }

@@ -327,7 +327,7 @@ impl StoredBackup {
             Self::Artifact(_) => self.names()?,
         };
         if let Some(pair) = left.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(different(format!("{} is there twice", pair[0])));
+            return Err(different(format!("{} exists twice", pair[0])));
         }
         for recorded in &backup.artifacts {
             let name = recorded.name.as_str();
@@ -352,7 +352,7 @@ impl StoredBackup {
             left.retain(|file| files.binary_search(file).is_err());
         }
         match left.first() {
-            Some(other) => Err(different(format!("it does not have {other}"))),
+            Some(other) => Err(different(format!("the record does not have {other}"))),
             None => Ok(()),
         }
     }

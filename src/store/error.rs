@@ -53,7 +53,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// A pending backup was published before all its files were finished.
-    #[error("{}: {count} of its files are not finished", path.display())]
+    #[error("{}: {count} files are unfinished", path.display())]
     Unfinished {
         /// The directory of the pending backup.
         path: PathBuf,
@@ -219,7 +219,7 @@ pub enum Error {
         transient: bool,
     },
     /// A store is encrypted and cannot be opened with the given keys.
-    #[error("{url}: encrypted, and {}", if *given { "no key that was given fits" } else { "no key was given" })]
+    #[error("{url}: encrypted, and {}", if *given { "none of the given keys fits" } else { "no key was given" })]
     NoKey {
         /// The URL of the store.
         url: String,

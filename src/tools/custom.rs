@@ -312,7 +312,7 @@ impl Adapter for Custom {
             }
             // The tool restores tablespaces to their original directories.
             Target::DataDirectory { tablespaces, .. } if tablespaces.iter().any(|(from, to)| from != to) => {
-                let message = "tablespaces cannot be moved by a tool of one's own".to_owned();
+                let message = "a custom tool cannot move tablespaces".to_owned();
                 return Err(self.fault(ExternalError::Unsupported(message)));
             }
             Target::DataDirectory { path, until, .. } => {
@@ -338,7 +338,7 @@ impl Adapter for Custom {
         let one = |value: &Value| value.as_str().map(PathBuf::from).filter(|path| path.is_absolute());
         let all = told.as_array().and_then(|list| list.iter().map(one).collect::<Option<Vec<_>>>());
         all.ok_or_else(|| {
-            let message = format!("{TABLESPACES} of backup {} are no absolute paths", subject.backup.id);
+            let message = format!("{TABLESPACES} of backup {} are not absolute paths", subject.backup.id);
             self.fault(ExternalError::Refused(message))
         })
     }

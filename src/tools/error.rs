@@ -40,7 +40,7 @@ pub enum Error {
         tool_path: PathBuf,
     },
     /// The version of the program differs from that of the files to process.
-    #[error("files of PostgreSQL {needed} take programs of that version; {} is {tool}", tool_path.display())]
+    #[error("files of PostgreSQL {needed} need programs of that version; {} is {tool}", tool_path.display())]
     OtherMajor {
         /// Major version of the files.
         needed: u32,

@@ -32,14 +32,14 @@ pub(super) fn bring(
             && first.timeline() == last.timeline()
     });
     let Some((first, last)) = range else {
-        let message = "its catalogue does not say which segments of the log it needs".to_owned();
+        let message = "the catalogue does not list the WAL segments that the backup needs".to_owned();
         return Err(Error::tool(tool, ExternalError::Unsupported(message)));
     };
     let (mut report, mut segments, mut next) = (Report::default(), 0_u64, Some(first));
     while let Some(segment) = next.take() {
         let path = data.join("pg_wal").join(segment.as_str());
         if let Err(wrong) = fetch(&segment, &path)? {
-            let message = format!("segment {segment} of the log, which it needs, {wrong}");
+            let message = format!("WAL segment {segment}, which the backup needs, {wrong}");
             report.findings.push(IntegrityFinding::fatal(message));
             return Ok(report);
         }
@@ -47,7 +47,7 @@ pub(super) fn bring(
         // The size of all segments is known only from the first fetched one.
         let size = fs::metadata(&path).map_err(|error| Error::directory(&path, error))?.len();
         if !SIZES.contains(&size) || !size.is_power_of_two() {
-            let message = format!("segment {segment} of the log, which it needs, has {size} bytes");
+            let message = format!("WAL segment {segment}, which the backup needs, has {size} bytes");
             report.findings.push(IntegrityFinding::fatal(message));
             return Ok(report);
         }
@@ -103,7 +103,7 @@ mod tests {
         let range = ["000000010000000000000002", "000000010000000000000004"];
         let (fetched, report) = brought(range, 16 << 20, "000000010000000000000003");
         assert_eq!(fetched.len(), 2);
-        let expected = "segment 000000010000000000000003 of the log, which it needs, is gone";
+        let expected = "WAL segment 000000010000000000000003, which the backup needs, is gone";
         assert_eq!(report.unwrap().findings, [IntegrityFinding::fatal(expected)]);
         let (_, odd) = brought(range, 12345, "");
         assert!(odd.unwrap().is_fatal());

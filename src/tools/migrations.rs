@@ -118,7 +118,7 @@ impl Migration {
         match alone {
             false => session.run("COMMIT", last),
             true if session.is_in_transaction()? => {
-                let reason = "a transaction that is begun and not ended".to_owned();
+                let reason = "a transaction is begun, but not ended".to_owned();
                 Err(bad(&self.name, BadScript { line: last, reason }))
             }
             true => Ok(()),
@@ -218,7 +218,7 @@ mod tests {
             let migration = Migration { name: "1.sql".into(), sql: sql.to_vec() };
             migration.check().unwrap_err().to_string()
         };
-        assert_eq!(refused(b"select 1;\n\\c shop\n"), "1.sql:2: '\\c' is a command of psql, and no SQL");
+        assert_eq!(refused(b"select 1;\n\\c shop\n"), "1.sql:2: '\\c' is a psql command, not SQL");
         assert_eq!(refused(b"\n-- K\xf6ln\n"), "1.sql:2: it is not UTF-8");
         assert_eq!(refused(b"select 1;\n\n\0"), "1.sql:3: a NUL");
         assert_eq!(

@@ -225,8 +225,8 @@ mod tests {
         assert_eq!(texts("SELECT 1"), ["SELECT 1"]);
         assert_eq!(texts("-- nothing"), [""; 0]);
         let bad = |script: &str| Statement::all(script.as_bytes()).unwrap_err().to_string();
-        assert_eq!(bad("SELECT 1;\n\\! id\n"), "line 2: '\\!' is a command of psql, and no SQL");
-        assert_eq!(bad("\\connect shop \\! id\n"), "line 1: '\\connect' is a command of psql, and no SQL");
+        assert_eq!(bad("SELECT 1;\n\\! id\n"), "line 2: '\\!' is a psql command, not SQL");
+        assert_eq!(bad("\\connect shop \\! id\n"), "line 1: '\\connect' is a psql command, not SQL");
         assert_eq!(bad("\nCOPY t FROM stdin;\n1\n\\.\n"), "line 2: data of a COPY");
     }
 

@@ -109,7 +109,7 @@ impl<'a> Session<'a> {
             return Ok(());
         }
         if copies_out(&piece.sql) {
-            return Err(self.bad(piece.line, "COPY ... TO stdout: nobody is there to read it"));
+            return Err(self.bad(piece.line, "COPY ... TO stdout: no program reads the output"));
         }
         if piece.data {
             let sql = self.copy(piece)?;

@@ -221,7 +221,7 @@ impl<R: Read> Splitter<R> {
             return Ok(None);
         }
         if self.peek(0)?.is_none() {
-            return Err(self.bad("the data of COPY have no end"));
+            return Err(self.bad("the data of COPY are not terminated"));
         }
         let available = &self.buffer[self.at..];
         let mut from = 0;
@@ -371,7 +371,7 @@ impl<R: Read> Splitter<R> {
         while let Some(b) = self.peek(name.len())?.filter(|b| b.is_ascii_graphic() && name.len() < 20) {
             name.push(char::from(b));
         }
-        Ok(self.bad(format!("'\\{name}' is a command of psql, and no SQL")))
+        Ok(self.bad(format!("'\\{name}' is a psql command, not SQL")))
     }
 
     /// Consumes a line that has to be skipped, if one is next.

@@ -128,21 +128,21 @@ fn only_a_copy_has_data() {
 #[test]
 fn commands_of_psql_are_refused_wherever_they_stand() {
     for (script, refusal) in [
-        ("\\c shop\n", "line 1: '\\c' is a command of psql, and no SQL"),
-        ("select 1;\n  \\! id\n", "line 2: '\\!' is a command of psql, and no SQL"),
-        ("select 1 \\g /tmp/x\n", "line 1: '\\g' is a command of psql, and no SQL"),
-        ("select 1\n, 2\\;select 3;", "line 2: '\\;select' is a command of psql, and no SQL"),
-        ("/* a\n */ select 'a'\n'b' \\gexec", "line 3: '\\gexec' is a command of psql, and no SQL"),
-        ("copy t from stdin;\n1\n\\.\n\\.\n", "line 4: '\\.' is a command of psql, and no SQL"),
-        ("create function f() begin atomic select 1; \\q", "line 1: '\\q' is a command of psql, and no SQL"),
+        ("\\c shop\n", "line 1: '\\c' is a psql command, not SQL"),
+        ("select 1;\n  \\! id\n", "line 2: '\\!' is a psql command, not SQL"),
+        ("select 1 \\g /tmp/x\n", "line 1: '\\g' is a psql command, not SQL"),
+        ("select 1\n, 2\\;select 3;", "line 2: '\\;select' is a psql command, not SQL"),
+        ("/* a\n */ select 'a'\n'b' \\gexec", "line 3: '\\gexec' is a psql command, not SQL"),
+        ("copy t from stdin;\n1\n\\.\n\\.\n", "line 4: '\\.' is a psql command, not SQL"),
+        ("create function f() begin atomic select 1; \\q", "line 1: '\\q' is a psql command, not SQL"),
     ] {
         assert_eq!(refused(script, Skip::Dump), refusal);
     }
     for script in ["\\connect shop\n", " \\restrict a\n", "select 1; \\restrict a\n", "\\restrict a \\! id\n"]
     {
-        assert!(refused(script, Skip::Dump).contains("is a command of psql"), "{script}");
+        assert!(refused(script, Skip::Dump).contains("is a psql command"), "{script}");
     }
-    assert!(refused("\\connect shop \\! id\n", Skip::Globals).contains("is a command of psql"));
+    assert!(refused("\\connect shop \\! id\n", Skip::Globals).contains("is a psql command"));
     assert!(refused("copy t from stdin; select 1;\n", Skip::Dump).starts_with("line 1: something follows"));
     assert!(refused("copy t from stdin;\n1\n", Skip::Dump).starts_with("line 3: the data of COPY"));
 }

@@ -68,7 +68,7 @@ impl Checks<'_> {
             return Ok(());
         };
         findings.note("schema", "differs");
-        let message = format!("the schema is not the recorded one: {}", first_lines(&difference));
+        let message = format!("the schema differs from the recorded one: {}", first_lines(&difference));
         findings.note("schema_difference", difference);
         // Another version of pg_dump may write the same schema as different statements.
         let made_by = test.backup().tool.version.as_ref().map(crate::domain::Line::as_str);
@@ -124,7 +124,7 @@ impl Checks<'_> {
             .note("counts", json!({ "tables": recorded.tables.len(), "rows": rows, "differ": wrong.len() }));
         if !recorded.comparable {
             findings.warning(
-                "sums over rows were recorded by another version, in another way: only numbers of rows were compared",
+                "another version recorded the sums over rows with another method: only numbers of rows were compared",
             );
         }
         let more = wrong.len().saturating_sub(NAMED);
@@ -155,7 +155,7 @@ impl Checks<'_> {
                     "false".to_owned()
                 }
                 Ok(None) => {
-                    findings.fatal(format!("no question, which returns one row of one boolean: {shown}"));
+                    findings.fatal(format!("not a query that returns one row with one boolean: {shown}"));
                     "no question".to_owned()
                 }
                 // The message may quote data that a committed assertion has selected. The record is

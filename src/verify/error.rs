@@ -38,7 +38,7 @@ pub enum Error {
     #[error(transparent)]
     Artifacts(Box<artifacts::Error>),
     /// The tool that made the backup is not known.
-    #[error("backup {backup} was made by {tool}, which cannot be asked here")]
+    #[error("backup {backup} was made by {tool}, which is unknown here")]
     UnknownTool {
         /// The backup.
         backup: BackupId,
@@ -109,7 +109,7 @@ pub enum Error {
         reason: String,
     },
     /// Another server than the scratch cluster answered.
-    #[error("what answers at {} is not the scratch cluster", path.display())]
+    #[error("the server at {} is not the scratch cluster", path.display())]
     NotScratch {
         /// The directory of the socket.
         path: PathBuf,
@@ -121,7 +121,7 @@ pub enum Error {
         reason: String,
     },
     /// The verification exceeded its time limit.
-    #[error("not done after {} s", after.as_secs_f64())]
+    #[error("timed out after {} s", after.as_secs_f64())]
     Deadline {
         /// The time limit.
         after: Duration,

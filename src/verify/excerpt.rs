@@ -42,7 +42,7 @@ pub(super) fn first_error(stderr: &str) -> String {
         |line: &&str| ["error:", "ERROR:", "FATAL:", "fatal:"].iter().any(|word| line.contains(word));
     let first =
         stderr.lines().find(complains).or_else(|| stderr.lines().find(|line| !line.trim().is_empty()));
-    short(first.unwrap_or("it said nothing").trim())
+    short(first.unwrap_or("no output").trim())
 }
 
 /// Returns the last complaint of a server.
@@ -139,7 +139,7 @@ mod tests {
         let stderr = "pg_restore: connecting\npg_restore: error: could not execute query: ERROR:  no\nCommand was: CREATE x";
         assert_eq!(first_error(stderr), "pg_restore: error: could not execute query: ERROR: no");
         assert_eq!(first_error("\n only this\n"), "only this");
-        assert_eq!(first_error(""), "it said nothing");
+        assert_eq!(first_error(""), "no output");
         assert!(short(&"ä".repeat(1000)).chars().count() == REASON + 1);
     }
 }

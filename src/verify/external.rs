@@ -71,7 +71,7 @@ impl RestoreTest<'_> {
             self.judge_restore(error, limit, findings)?;
             return Ok(false);
         }
-        self.context.progress.stage("fetching the log that it needs", None);
+        self.context.progress.stage("fetching the WAL that the backup needs", None);
         let log = self.context.adapter.fetch_wal(self.subject, &data, limit.at);
         findings.take(log.map_err(|error| in_limit(Error::of_tool(error), limit))?, None);
         if findings.is_fatal() {
@@ -87,7 +87,7 @@ impl RestoreTest<'_> {
     /// Fails if the tool runs as root and another user could redirect the paths that it is given.
     fn is_reached(&self, owner: Option<&OsUser>, scratch: &Scratch) -> Result<(), Error> {
         let base = &self.context.scratch.directory;
-        let failed = |source| Error::Scratch { action: "look at", path: base.clone(), source };
+        let failed = |source| Error::Scratch { action: "access", path: base.clone(), source };
         if !OsUser::we_are_root()
             || owner.is_some_and(|owner| !owner.is_us())
             || is_rooted(scratch.held().real()).map_err(failed)?
@@ -95,7 +95,7 @@ impl RestoreTest<'_> {
             return Ok(());
         }
         let reason = format!(
-            "{} would run as root below {}, which others can change",
+            "{} would run as root below {}, which other users can change",
             self.context.adapter.name(),
             base.display()
         );

@@ -98,7 +98,7 @@ impl RestoreTest<'_> {
         let version = backup.postgres.as_ref().and_then(|postgres| postgres.version.as_ref());
         version.and_then(|version| major_of(version.as_str())).ok_or_else(|| Error::NotVerifiable {
             backup: backup.id,
-            reason: "its record does not say of which version of PostgreSQL it is".to_owned(),
+            reason: "its record has no version of PostgreSQL".to_owned(),
         })
     }
 
@@ -149,7 +149,8 @@ impl RestoreTest<'_> {
                 }
                 RestoreStep::Script { artifact, connection } => self.load_script(&artifact, &connection),
                 _ => {
-                    let reason = format!("a step of {} is not understood", self.context.adapter.name());
+                    let reason =
+                        format!("a restore step of {} is not supported", self.context.adapter.name());
                     return Err(Error::Unsuitable { reason });
                 }
             };

@@ -125,7 +125,7 @@ fn recorded(entry: &Entry, id: EventId) -> Result<Verification, Error> {
     let found = entry.backup.verifications.iter().find(|it| it.id == id).cloned();
     found.ok_or_else(|| Error::NotVerifiable {
         backup: entry.backup.id,
-        reason: format!("it is {} meanwhile", entry.backup.status),
+        reason: format!("it is {} now", entry.backup.status),
     })
 }
 
@@ -167,9 +167,11 @@ fn chain(ledger: &Ledger<'_>, backup: &Backup) -> Result<Result<Vec<Backup>, Str
     let mut chain = match dependency_chain(backup.id, backup.parent(), needed) {
         Ok(chain) => chain,
         Err(ChainError::Missing(id)) => {
-            return Ok(Err(format!("it needs backup {id}, of which there is no record")));
+            return Ok(Err(format!("it needs backup {id}, which has no record")));
         }
-        Err(ChainError::Cycle(id)) => return Ok(Err(format!("it needs backup {id}, which needs it"))),
+        Err(ChainError::Cycle(id)) => {
+            return Ok(Err(format!("it needs backup {id}, which in turn needs it")));
+        }
         Err(ChainError::Lookup(Unusable::Status(id, status))) => {
             return Ok(Err(format!("it needs backup {id}, which is {status}")));
         }
@@ -177,7 +179,10 @@ fn chain(ledger: &Ledger<'_>, backup: &Backup) -> Result<Result<Vec<Backup>, Str
     };
     let first = chain.last().unwrap_or(backup);
     if !matches!(first.kind, BackupType::Full | BackupType::Snapshot) {
-        return Ok(Err(format!("backup {} is {} and does not say what it needs", first.id, first.kind)));
+        return Ok(Err(format!(
+            "backup {} is {}, and its record names no backup that it needs",
+            first.id, first.kind
+        )));
     }
     chain.reverse();
     Ok(Ok(chain))
@@ -249,7 +254,7 @@ fn source(context: &VerifyContext<'_>, backup: &Backup) -> Result<Option<StoreSo
         return Ok(None);
     }
     if backup.location.is_none() {
-        let reason = "its record does not say where it is".to_owned();
+        let reason = "its record has no location".to_owned();
         return Err(Error::NotVerifiable { backup: backup.id, reason });
     }
     Ok(Some(StoreSource(StoredBackup::open(backup, &context.access)?)))

@@ -75,7 +75,7 @@ impl Scratch {
         let strays = ServerEnv::strays(&root, user.as_ref());
         let dir = Pinned::reach(&base).and_then(|above| OwnedDir::make(&above, name.as_ref()));
         let filled = dir.and_then(|dir| Ok((Self::fill(dir.held(), user.as_ref())?, dir)));
-        let (home, dir) = filled.map_err(|source| failed("make", &root, source))?;
+        let (home, dir) = filled.map_err(|source| failed("create", &root, source))?;
         let home = Home { held: home, owner: user.as_ref().map(|user| (user.uid, user.gid)) };
         let scratch =
             Self { dir, home, user, wrapper: ServerEnv::wrapper(true), strays, borrower: None.into() };
@@ -137,13 +137,13 @@ impl Scratch {
             None => home.take(),
         };
         self.borrower.set(borrower.filter(|user| !user.is_us()).map(|user| user.uid));
-        lent.map_err(|source| failed("give away", home.real(), source))
+        lent.map_err(|source| failed("change the owner of", home.real(), source))
     }
 
     /// Takes `home`, so that no other user can enter it and its contents can be checked. Processes that
     /// are already inside may still change subdirectories.
     pub(super) fn close(&self) -> Result<(), Error> {
-        self.home.held.take().map_err(|source| failed("give away", self.home.held.real(), source))
+        self.home.held.take().map_err(|source| failed("change the owner of", self.home.held.real(), source))
     }
 
     /// Makes the user of the server the owner of everything in `home`. Fails if a file leads out of the
@@ -151,7 +151,7 @@ impl Scratch {
     pub(super) fn take_back(&self) -> Result<(), Refused> {
         self.close().map_err(Refused::Io)?;
         let home = &self.home.held;
-        let io = |source| Refused::Io(failed("give away", home.real(), source));
+        let io = |source| Refused::Io(failed("change the owner of", home.real(), source));
         let place = home.path().canonicalize().map_err(io)?;
         let leads_out = |path: &Path, _: &Path| {
             let inside = place.join(path).canonicalize().is_ok_and(|target| target.starts_with(&place));
@@ -179,7 +179,7 @@ impl Scratch {
     /// Returns the free disk space in bytes.
     pub(super) fn free_bytes(&self) -> Result<u64, Error> {
         let failed = |source: rustix::io::Errno| Error::Scratch {
-            action: "look at",
+            action: "access",
             path: self.held().real().to_owned(),
             source: source.into(),
         };
@@ -263,7 +263,7 @@ mod tests {
         std::os::unix::fs::symlink("nowhere", &link).unwrap();
         assert_eq!(refused(), "leads out of the directory");
         fs::hard_link(&outside, &link).unwrap();
-        assert_eq!(refused(), "is linked elsewhere, too");
+        assert_eq!(refused(), "has another hard link");
         scratch.take_back().unwrap();
         assert_eq!(owner(), before);
     }

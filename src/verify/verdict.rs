@@ -68,7 +68,7 @@ impl Findings {
             add(&mut details, "reasons", &json!(reasons), || {
                 let hidden = |reason: String| match Metadata::try_from(json!({ "reason": reason })) {
                     Ok(_) => reason,
-                    Err(_) => "a finding whose words look like a secret".to_owned(),
+                    Err(_) => "a finding that looks like a secret".to_owned(),
                 };
                 json!(reasons.iter().cloned().map(hidden).collect::<Vec<_>>())
             });

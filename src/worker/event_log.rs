@@ -64,7 +64,7 @@ impl Listener for EventLogger {
                 job_line!(
                     error,
                     job,
-                    "failed for good",
+                    "failed permanently",
                     took_ms = took_ms,
                     error = error.message.as_str(),
                     code = error.code.as_str()

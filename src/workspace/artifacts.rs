@@ -217,7 +217,7 @@ impl ArtifactRecords {
 #[derive(Debug, thiserror::Error)]
 pub enum RemovalRefused {
     /// An unreadable record may belong to the artifact.
-    #[error("a record that may be that of {artifact} cannot be read")]
+    #[error("a record that may belong to {artifact} cannot be read")]
     RecordUnreadable {
         /// The id of the artifact.
         artifact: String,
@@ -229,7 +229,7 @@ pub enum RemovalRefused {
         backup: String,
     },
     /// The backup is recorded as deleted, and its bytes still exist.
-    #[error("backup {backup} is recorded as deleted, and its bytes are there")]
+    #[error("backup {backup} is recorded as deleted, but its bytes exist")]
     Deleted {
         /// The name, database and id of the backup.
         backup: String,

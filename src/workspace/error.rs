@@ -48,7 +48,7 @@ pub enum Error {
         reason: String,
     },
     /// The value of a directory is empty.
-    #[error("a directory is needed")]
+    #[error("the name of a directory is empty")]
     NoDirectory,
     /// A connection string on the command line has a password. Other users can read it there.
     #[error("a password does not belong on the command line")]
@@ -78,7 +78,7 @@ pub enum Error {
         command: String,
     },
     /// The files of a commit match several migration tools or directories.
-    #[error("the migration tool of commit {} is not known: {ambiguous}", commit.short())]
+    #[error("the migration tool of commit {} is unknown: {ambiguous}", commit.short())]
     AmbiguousMigrations {
         /// The commit.
         commit: CommitId,

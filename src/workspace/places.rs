@@ -124,7 +124,7 @@ fn add(workspace: &Workspace, value: &str) -> Result<(), Error> {
     let git = workspace.git_program();
     let written = ConfigWriter::new(&git, ConfigFile::Local).add(KEY, value.as_ref());
     if let Err(error) = written {
-        workspace.reporter.warning(&format!("{value} could not be remembered: {error}"));
+        workspace.reporter.warning(&format!("cannot add '{value}' to {KEY}: {error}"));
         workspace.reporter.hint(&format!("git config --add {KEY} '{value}'"));
     }
     Ok(())
@@ -251,7 +251,7 @@ impl fmt::Display for Gone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let backups =
             if self.count == 1 { "1 backup is".to_owned() } else { format!("{} backups are", self.count) };
-        write!(f, "{}: not there, and {backups} recorded in it", self.place)
+        write!(f, "{}: missing, but {backups} recorded in it", self.place)
     }
 }
 
@@ -316,7 +316,7 @@ fn is_there(
                 Ok(Some(config)) => return Ok(store_id.is_none_or(|id| id == config.id.to_string())),
                 Ok(None) => {}
                 Err(error) => {
-                    workspace.reporter.warning(&format!("{url} cannot be looked at: {error}"));
+                    workspace.reporter.warning(&format!("cannot access {url}: {error}"));
                     return Ok(true);
                 }
             },

@@ -163,9 +163,9 @@ pub fn warn_of_others(workspace: &Workspace, path: &Path) {
     let mode = std::fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
     if mode & 0o077 != 0 {
         let path = path.display();
-        workspace.reporter.warning(&format!(
-            "others can use the key in {path}; take their permissions away: chmod go= {path}"
-        ));
+        workspace
+            .reporter
+            .warning(&format!("other users may have access to the key in {path}; run 'chmod go= {path}'"));
     }
 }
 

@@ -113,7 +113,7 @@ fn what_failed_for_good_is_told_once_and_what_works_again_too() {
         (&job.as_str().into(), &2.into(), &"shop".into())
     );
     assert!(
-        told["text"].as_str().unwrap().starts_with("backup of shop FAILED for good after 2 attempts: "),
+        told["text"].as_str().unwrap().starts_with("backup of shop FAILED permanently after 2 attempts: "),
         "{told:#}"
     );
     // After a repair and a retry, the backup is completed under the same id.

@@ -123,7 +123,7 @@ fn a_copy_of_a_process_that_died_is_dropped_by_the_next() {
     let list = history.pggit(&["clone", "list", "--json"]).success().json();
     assert_eq!(list["clones"][0]["state"], "abandoned");
     let said = with(&history, &["HEAD"], &["true".into()]).success().stderr_text();
-    assert!(said.contains("left by a process that died"), "{said}");
+    assert!(said.contains("which a crashed process left over"), "{said}");
     let left = databases(&history);
     assert!(left.lines().all(|name| name.ends_with("~pggit")) && left.lines().count() <= 1, "{left}");
 }

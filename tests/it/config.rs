@@ -392,7 +392,7 @@ fn a_retired_key_is_an_error_that_says_the_new_name() {
         sandbox.git(["config", old, "true"]);
         for command in [&["config"][..], &["backup", "create"], &["database", "list"]] {
             let said = sandbox.pggit(command).fails(19).stderr_text();
-            assert!(said.contains(&format!("is called {new} now")), "{command:?}: {said}");
+            assert!(said.contains(&format!("was renamed to {new}")), "{command:?}: {said}");
             assert!(said.contains(&format!("git config --unset {old}")), "{said}");
         }
         sandbox.git(["config", "--unset", old]);
@@ -414,10 +414,7 @@ fn a_store_has_a_name() {
     let shown = |args: &[&str]| sandbox.pggit([&["store", "show"], args].concat());
     sandbox.git(["config", "pggit.store", "offsite"]);
     let said = shown(&[]).fails(19).stderr_text();
-    assert!(
-        said.contains("no store is called 'offsite'") && said.contains("pggit.store.offsite.url"),
-        "{said}"
-    );
+    assert!(said.contains("unknown store 'offsite'") && said.contains("pggit.store.offsite.url"), "{said}");
     sandbox.git(["config", "pggit.store.offsite.url", place.to_str().unwrap()]);
     sandbox.pggit(["store", "init"]).success();
     assert!(place.join("config").is_file());
@@ -430,10 +427,10 @@ fn a_store_has_a_name() {
     sandbox.git(["config", "--unset", "pggit.store.offsite.url"]);
     sandbox.commit(".pggitconfig", "[pggit \"store.offsite\"]\n\turl = /evil\n", "policy");
     sandbox.git(["config", "pggit.store", "offsite"]);
-    assert!(shown(&[]).fails(19).stderr_text().contains("no store is called"));
+    assert!(shown(&[]).fails(19).stderr_text().contains("unknown store"));
     // The name is reserved and cannot be that of a database.
     for name in ["store", "store.offsite", "group", "server.a", "clone", "tool"] {
         let said = sandbox.pggit(["database", "add", name, "--url", "host=x"]).fails(129).stderr_text();
-        assert!(said.contains("a database cannot be called"), "{said}");
+        assert!(said.contains("a database name cannot be"), "{said}");
     }
 }

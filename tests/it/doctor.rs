@@ -99,7 +99,7 @@ fn without_anything_set_up_each_thing_has_its_remedy() {
     assert_eq!(row(&output, "history"), "warning: branch `main` has no commits yet");
     assert_eq!(row(&output, "setup"), "warning: 3 settings are missing for plain git");
     assert_eq!(remedy(&output, "setup"), "git pggit init");
-    assert_eq!(row(&output, "identity"), "problem: no identity to record the change with");
+    assert_eq!(row(&output, "identity"), "problem: git has no name or email address for the user");
     assert_eq!(row(&output, "database"), "warning: none is configured");
     let text = sandbox.pggit(["doctor"]).fails(1).stdout_text();
     assert!(text.contains("\n           -> git pggit init\n"), "{text}");

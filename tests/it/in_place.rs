@@ -286,7 +286,7 @@ fn a_data_directory_is_replaced_when_no_server_runs_on_it() {
     assert!(said.contains("stop the server first"), "{said}");
     for way in ["resume", "abort", "finish"] {
         let said = history.unfinished(&[way, "--disconnect"]).fails(129).stderr_text();
-        assert!(said.contains("--disconnect means nothing with restore"), "{way}: {said}");
+        assert!(said.contains("--disconnect has no effect on restore"), "{way}: {said}");
         assert_eq!((beside(&data).join(" ").as_str(), history.listed().len()), ("data data.pggit-old", 1));
     }
     history.cluster.stop();
@@ -304,7 +304,7 @@ fn a_data_directory_is_replaced_when_no_server_runs_on_it() {
     history.cluster.stop();
     // Existing files of others are not touched.
     fs::create_dir(data.with_file_name("data.pggit-old")).unwrap();
-    assert!(disaster(&["--force"]).fails(12).stderr_text().contains("is in the way"));
+    assert!(disaster(&["--force"]).fails(12).stderr_text().contains("already exists"));
     let none = data.with_file_name("none");
     let said = history.unfinished(&["copy", "--to", none.to_str().unwrap(), "--in-place", "--force"]);
     assert!(said.fails(12).stderr_text().contains("does not exist"));
@@ -338,7 +338,7 @@ fn what_is_resumed_means_what_it_meant_then_and_there() {
     fs::write(&journal, other.to_string()).unwrap();
     for way in ["resume", "abort", "finish"] {
         let said = history.unfinished(&[way]).fails(16).stderr_text();
-        assert!(said.contains("another version of git-pggit has begun it"), "{said}");
+        assert!(said.contains("another version of git-pggit began the restore"), "{said}");
     }
     assert!(history.listed()[0]["error"].as_str().unwrap().contains("another version"));
     fs::write(&journal, own).unwrap();

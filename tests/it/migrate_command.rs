@@ -93,7 +93,7 @@ fn new_files_are_run_with_psql_by_the_recipe() {
     assert!(planned.contains("migrate-psql.sh' in a worktree of "), "{planned}");
     let restored = history.restore("HEAD", &["--json"]).success().json();
     let with = restored["schema_compared_with"].as_str().unwrap().to_owned();
-    assert!(with.contains("migrate-psql.sh' makes in an empty database"), "{with}");
+    assert!(with.contains("migrate-psql.sh' creates in an empty database"), "{with}");
     assert_eq!(history.sql_of_copy("select count(*) from orders"), "100");
     assert_eq!(history.sql_of_copy("select count(*) from items"), "7");
     assert!(!history.sandbox.repo().join("pwned").exists());
@@ -235,7 +235,7 @@ fn one_that_does_not_end_is_ended_and_one_that_is_not_there_is_said() {
     history.sandbox.git(["config", "pggit.shop.migrateTimeout", "1s"]);
     history.set_migrate("sleep 600");
     let text = history.restore("HEAD", &[]).fails(13).stderr_text();
-    assert!(text.contains("'sleep 600': sleep: not done after 1 s"), "{text}");
+    assert!(text.contains("'sleep 600': sleep: timed out after 1 s"), "{text}");
     history.set_migrate("no-such-program --x");
     let text = history.restore("HEAD", &[]).fails(13).stderr_text();
     assert!(text.contains("no-such-program: program not found"), "{text}");

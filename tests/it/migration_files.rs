@@ -27,10 +27,10 @@ fn a_command_of_psql_is_refused_before_anything_is_restored() {
     let marker = history.sandbox.path().join("ran");
     let connect = format!("create table a (id int);\n\\connect {}\ndrop table orders;\n", history.database);
     for (sql, refusal) in [
-        (connect, ":2: '\\connect' is a command of psql"),
-        (format!("\\! touch {}\n", marker.display()), ":1: '\\!' is a command of psql"),
-        ("select 1 \\g /dev/null\n".to_owned(), ":1: '\\g' is a command of psql"),
-        ("\\restrict abc\n\\unrestrict abc \\! id\n".to_owned(), ":2: '\\unrestrict' is a command of psql"),
+        (connect, ":2: '\\connect' is a psql command"),
+        (format!("\\! touch {}\n", marker.display()), ":1: '\\!' is a psql command"),
+        ("select 1 \\g /dev/null\n".to_owned(), ":1: '\\g' is a psql command"),
+        ("\\restrict abc\n\\unrestrict abc \\! id\n".to_owned(), ":2: '\\unrestrict' is a psql command"),
     ] {
         history.commit("0002_odd.sql", &sql);
         let said = history.restore("HEAD", &[]).fails(12).stderr_text();
@@ -44,7 +44,7 @@ fn a_command_of_psql_is_refused_before_anything_is_restored() {
     history.sandbox.git(["config", "pggit.shop.maskScript", "mask.sql"]);
     history.sandbox.commit("mask.sql", format!("\\! touch {}\n", marker.display()), "mask");
     let said = history.pggit(&["with", "HEAD", "--", "true"]);
-    assert!(said.stderr_text().contains("mask.sql:1: '\\!' is a command of psql"), "{}", said.snapshot());
+    assert!(said.stderr_text().contains("mask.sql:1: '\\!' is a psql command"), "{}", said.snapshot());
     assert!(!marker.exists());
 }
 
@@ -122,7 +122,7 @@ fn a_file_leaves_no_transaction_open_and_its_errors_have_a_line() {
         said
     };
     let said = fails("begin;\ncreate table a (id int);\n", 12);
-    assert!(said.contains("0002_wrong.sql:2: a transaction that is begun and not ended"), "{said}");
+    assert!(said.contains("0002_wrong.sql:2: a transaction is begun, but not ended"), "{said}");
     let said = fails("select 1;\n\nselect 1,\n  nonsense\nfrom orders;\n", 13);
     assert!(
         said.contains("0002_wrong.sql:4: column \"nonsense\" does not exist (SQLSTATE 42703) in 'select 1, nonsense from orders'"),

@@ -132,7 +132,7 @@ fn a_dump_records_whether_the_database_is_at_its_commit() {
     assert_eq!(created.stderr_text(), "");
     sandbox.commit("migrations/2_items.sql", "create table items ();", "items");
     let created = sandbox.pggit(["backup", "create", "--database", "shop", "--commit", "HEAD"]).success();
-    let warning = "by sqlx, the database is not at commit";
+    let warning = "according to sqlx, the database is not at commit";
     assert!(created.stderr_text().contains(warning) && created.stderr_text().contains("1 pending"));
     let shown = sandbox.pggit(["backup", "show", "latest", "--json"]).success().json();
     assert_eq!(shown["metadata"]["migrations"]["pending"], 1);
@@ -141,7 +141,7 @@ fn a_dump_records_whether_the_database_is_at_its_commit() {
     // Where the files are not understood, the record does not claim anything.
     sandbox.commit("migrations/fix.sql", "select 1;", "no version");
     let created = sandbox.pggit(["backup", "create", "--database", "shop"]).success();
-    assert!(created.stderr_text().contains("it is not known whether the database is at commit"));
+    assert!(created.stderr_text().contains("cannot determine if the database is at commit"));
     let plain = cluster.create_database("no_tool");
     sandbox.git(["config", "pggit.plain.url", &cluster.url(&plain)]);
     let created = sandbox.pggit(["backup", "create", "--database", "plain", "--json"]).success();

@@ -129,7 +129,7 @@ async fn a_message_is_json_that_a_chat_shows_and_is_signed() {
     assert_eq!(
         json,
         serde_json::json!({
-            "text": "backup of shop FAILED for good after 5 attempts: no route to host (db1)",
+            "text": "backup of shop FAILED permanently after 5 attempts: no route to host (db1)",
             "id": "failure-shop-2026-11-21T03:40:06.000000Z",
             "event": "failure", "database": "shop", "at": "2026-11-21T03:40:06.000000Z", "host": "db1", "attempts": 5,
             "error": { "code": "server-unreachable", "message": "no route to host" },

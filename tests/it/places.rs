@@ -76,7 +76,7 @@ fn a_record_leads_only_to_places_that_the_user_has_named() {
     // The same holds for a restore by commit. A symbolic link to the place is accepted.
     shop.sandbox.git(["checkout", "-q", "HEAD"]);
     let told = said(&shop, 10, &["backup", "find"]);
-    assert!(told.contains("its bytes cannot be looked at"), "{told}");
+    assert!(told.contains("its bytes cannot be accessed"), "{told}");
     let link = shop.sandbox.path().join("link");
     std::os::unix::fs::symlink(&plain, &link).unwrap();
     said(&shop, 0, &["backup", "find", "--from", text(&link)]);
@@ -223,12 +223,12 @@ fn no_store_is_made_in_the_place_of_one_that_is_not_there() {
     fs::rename(store_of(&shop), &away).unwrap();
     for args in [&["backup", "create"][..], &["store", "list"]] {
         let told = said(&shop, 15, args);
-        assert!(told.contains("not there, and 1 backup is recorded in it"), "{told}");
+        assert!(told.contains("missing, but 1 backup is recorded in it"), "{told}");
         assert!(told.contains("git pggit store init"), "{told}");
     }
     assert!(!store_of(&shop).exists());
     let found = shop.pggit(&["doctor"]).fails(1).stdout_text();
-    assert!(found.contains("problem  shop: store: ") && found.contains("not there, and 1 backup"), "{found}");
+    assert!(found.contains("problem  shop: store: ") && found.contains("missing, but 1 backup"), "{found}");
     assert_eq!(states(&shop, 15), ["bytes_missing", "no_backup"]);
     let told = said(&shop, 10, &["backup", "find"]);
     assert!(told.contains("there is no store here"), "{told}");
@@ -251,7 +251,7 @@ fn a_directory_of_plain_files_that_is_not_mounted_is_not_filled_again() {
     fs::rename(shop.backups_dir(), &away).unwrap();
     fs::create_dir(shop.backups_dir()).unwrap();
     let told = said(&shop, 15, &["backup", "create"]);
-    assert!(told.contains("not there, and 1 backup is recorded in it") && told.contains("mkdir"), "{told}");
+    assert!(told.contains("missing, but 1 backup is recorded in it") && told.contains("mkdir"), "{told}");
     assert!(shop.pggit(&["doctor"]).fails(1).stdout_text().contains("problem  shop: output: "));
     assert_eq!(states(&shop, 15), ["bytes_missing", "no_backup"]);
     fs::create_dir(shop.backups_dir().join("shop")).unwrap();

@@ -138,7 +138,10 @@ fn a_restore_to_a_commit_runs_what_is_missing_and_proves_the_schema() {
     let target = history.commit("0009_note.sql", "alter table orders add column at date;");
     let steps = history.restore("HEAD", &["--dry-run"]).success().stdout_text();
     assert!(steps.contains("run 0002_items.sql, 0009_note.sql, 0010_more.sql"), "{steps}");
-    assert!(steps.contains("compare its schema with what 4 migrations make in an empty database"), "{steps}");
+    assert!(
+        steps.contains("compare its schema with the schema that 4 migrations create in an empty database"),
+        "{steps}"
+    );
     assert_eq!(history.copies(), "");
 
     let restored = history.restore("HEAD", &["--json"]).success().json();
@@ -192,7 +195,7 @@ fn a_schema_that_cannot_be_compared_is_refused_also_where_differences_are_allowe
     history.commit("0002_by_hand.sql", "alter table by_hand add y int;");
     for options in [&[][..], &["--allow-schema-difference"]] {
         let said = history.restore("HEAD", options).fails(12).stderr_text();
-        assert!(said.contains("do not make a schema to compare with"), "{said}");
+        assert!(said.contains("do not produce a schema to compare with"), "{said}");
         assert!(said.contains("--no-migrate") && !said.contains("--allow-schema-difference"), "{said}");
         assert_eq!(history.copies(), "");
     }
@@ -215,7 +218,10 @@ fn a_migration_that_fails_or_was_changed_leaves_nothing() {
     history.sandbox.git(["rm", "-q", "migrations/0001_orders.sql"]);
     history.sandbox.git(["commit", "-q", "-m", "gone"]);
     let said = history.restore("HEAD", &[]).fails(12).stderr_text();
-    assert!(said.contains("migration 0001_orders.sql is in the backup and not in the commit"), "{said}");
+    assert!(
+        said.contains("migration 0001_orders.sql is in the backup, but not in the wanted commit"),
+        "{said}"
+    );
     assert_eq!(history.copies(), "");
 }
 
@@ -274,7 +280,7 @@ fn a_plan_shows_what_runs_and_what_stands_against_it() {
     assert!(refused.json()["refusals"][0]["error"]["message"].as_str().unwrap().contains("already exists"));
     let text = history.pggit(&["backup", "plan", "HEAD", "--into", &copy]).fails(12);
     assert!(
-        text.stdout_text().contains("what was made is removed when anything fails"),
+        text.stdout_text().contains("everything that was created is removed if a step fails"),
         "{}",
         text.snapshot()
     );

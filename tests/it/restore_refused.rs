@@ -92,7 +92,7 @@ fn programs_and_links_are_refused_by_name_and_many_are_counted() {
     history.commit_all(&files);
     history.assert_refused(&[
         "7 files cannot be run",
-        "migrations/0002_x.rb (it is no *.sql file)",
+        "migrations/0002_x.rb (it is not a *.sql file)",
         "and 2 more",
     ]);
 
@@ -110,7 +110,7 @@ fn a_directory_that_is_not_the_configured_one_is_refused() {
     history.backup("first");
     history.commit_all(&[("migrations/0002_items.sql", "create table items (id int);")]);
     history.assert_refused(&[
-        "not both commits have a directory elsewhere/",
+        "the directory elsewhere/ is missing in at least one of the two commits",
         "the schema differs: migrations/0002_items.sql",
     ]);
     // The files that count as schema can be configured.
@@ -182,7 +182,7 @@ fn where_nothing_has_to_be_run_that_is_said_and_proved() {
     let target = history.commit_all(&[("README.md", "words"), ("migrations/README.md", "words")]);
     let said = history.restore("HEAD", &[]).success().stderr_text();
     assert!(said.contains("too: no migration differs between the two commits"), "{said}");
-    assert!(!said.contains("migrated it") && said.contains("1 migrations make"), "{said}");
+    assert!(!said.contains("migrated it") && said.contains("1 migrations create"), "{said}");
     assert_eq!(history.mark_of_copy(), target);
     history.drop_the_copy();
 
@@ -215,7 +215,7 @@ fn what_is_made_of_a_part_of_the_migrations_is_no_proof() {
     history.backup("first");
     let target = history.commit("0002_items.sql", "create table items (id int);");
     let said = history.restore("HEAD", &[]).fails(12).stderr_text();
-    assert!(said.contains("no backup of it has recorded one"), "{said}");
+    assert!(said.contains("no backup of the commit has recorded it"), "{said}");
     assert!(said.contains("R__view.sql cannot be run: by its name it is a repeatable"), "{said}");
     // The schema of a backup of that commit is used for the comparison.
     history.sql("create table items (id int)");
@@ -256,7 +256,7 @@ fn of_two_databases_one_has_to_be_named() {
     ] {
         let status = if args[0] == "with" { 128 } else { 11 };
         let said = history.pggit(args).fails(status).stderr_text();
-        assert!(said.contains("which database?") && said.contains("--database <name>"), "{args:?}: {said}");
+        assert!(said.contains("none was selected") && said.contains("--database <name>"), "{args:?}: {said}");
     }
     for (args, option) in [
         (&["list", "--disconnect"][..], "--disconnect"),

@@ -27,7 +27,7 @@ fn who_restored_what_where_to_is_recorded_and_shown() {
     let details = &restored["details"];
     assert_eq!(details["schema"], "equal");
     assert_eq!(details["ran"], serde_json::json!(["0002_items.sql"]));
-    assert_eq!(details["schema_compared_with"], "what 2 migrations make in an empty database");
+    assert_eq!(details["schema_compared_with"], "the schema that 2 migrations create in an empty database");
     assert!(details["duration_s"].as_f64().unwrap() > 0.0 && details["size_bytes"].as_u64().unwrap() > 0);
     assert!(!shown.to_string().contains("hunter2"));
     let text = history.pggit(&["backup", "show", "first"]).success().stdout_text();

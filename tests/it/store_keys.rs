@@ -211,7 +211,7 @@ fn whoever_has_no_key_or_a_wrong_one_is_told_what_to_do() {
         &vault.run_as("eve", &["list"]),
         "\
 [stderr]
-error: file://[SANDBOX]/vault: encrypted, and no key that was given fits
+error: file://[SANDBOX]/vault: encrypted, and none of the given keys fits
 hint: 'git pggit store key list' shows whose keys fit
 [exit 19]
 ",
@@ -260,7 +260,7 @@ fn files_that_others_can_read_are_warned_of() {
     assert_eq!(vault.run(&["list"]).success().stderr_text(), "");
     fs::set_permissions(vault.file("ada.key"), fs::Permissions::from_mode(0o640)).unwrap();
     let warned = vault.run(&["key", "rotate"]).success().stderr_text();
-    assert_eq!(warned.matches("warning: others can use the key").count(), 1, "{warned}");
+    assert_eq!(warned.matches("warning: other users may have access to the key").count(), 1, "{warned}");
     let twice = vault.file("ada.key");
     let refused = vault.run(&["key", "generate", twice.to_str().unwrap()]).fails(12);
     assert!(refused.stderr_text().contains("already exists"), "{}", refused.snapshot());
@@ -461,7 +461,7 @@ fn a_backup_in_an_encrypted_store_names_its_key_and_comes_back() {
     command.env("PGGIT_STORE_IDENTITY", vault.file("eve.key"));
     let into = format!("{database}_eve");
     let refused = vault.sandbox.output(command.args(["backup", "restore", "before", "--into", &into]));
-    assert!(refused.fails(19).stderr_text().contains("no key that was given fits"));
+    assert!(refused.fails(19).stderr_text().contains("none of the given keys fits"));
     let mut command = vault.sandbox.pggit_command();
     command.env_remove("PGGIT_STORE_IDENTITY");
     vault.sandbox.output(command.args(["backup", "create"])).fails(19);

@@ -190,7 +190,7 @@ fn a_place_that_others_can_change_is_refused_for_a_tablespace() {
     fs::create_dir(&theirs).unwrap();
     chown(&theirs, Some(65_534), Some(65_534)).unwrap();
     for (new, why) in [
-        (open.join("new"), "is where another user can put something else"),
+        (open.join("new"), "is in a directory that another user can change"),
         (theirs, "belongs to another user"),
     ] {
         let dir = fresh_dir();

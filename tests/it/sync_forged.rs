@@ -173,8 +173,8 @@ fn clocks_and_times_that_nothing_can_follow_are_refused() {
     let (now, hold) = (System.now(), json!({ "kind": "held", "reason": "for ever" }));
     let late = now.plus(std::time::Duration::from_secs(2 * 86_400)).to_string();
     for (clock, at, reason) in [
-        (u64::MAX, now.to_string(), "far above all before it"),
-        ((1 << 32) + 10, now.to_string(), "far above all before it"),
+        (u64::MAX, now.to_string(), "far above the clocks of all earlier events"),
+        ((1 << 32) + 10, now.to_string(), "far above the clocks of all earlier events"),
         (3, late.clone(), "more than a day ahead"),
         (3, "9999-12-31T23:59:59.999999Z".to_owned(), "more than a day ahead"),
     ] {

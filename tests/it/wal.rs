@@ -289,9 +289,9 @@ fn a_cluster_comes_back_as_it_was_just_before_a_mistake() {
     }
     // An unreachable recovery target is an error, and not taken for the latest.
     let said = restore(&["--lsn", "F/0"]).1.fails(12).stderr_text();
-    assert!(said.contains("reaches only to"), "{said}");
+    assert!(said.contains("ends at"), "{said}");
     let said = restore(&["--at", "2020-01-01"]).1.fails(10).stderr_text();
-    assert!(said.contains("no copy of a cluster was complete at"), "{said}");
+    assert!(said.contains("no physical backup was complete at"), "{said}");
     let (dir, output) = restore(&["--restore-point", "no such point"]);
     output.success();
     // The server exits during its start or shortly later.

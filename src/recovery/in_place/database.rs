@@ -35,7 +35,7 @@ impl DatabaseSite {
         let client = Client::connect(admin, "git-pggit")?;
         let system_identifier = client.facts()?.system_identifier.ok_or_else(|| Error::Strange {
             what: "the server".to_owned(),
-            stand: "does not say which cluster it is; that takes the right to call pg_control_system()",
+            stand: "does not report its system identifier, which requires the right to execute pg_control_system()",
         })?;
         let (beside, aside) = (with_ending(dbname, BESIDE), with_ending(dbname, ASIDE));
         let (admin, dbname) = (admin.clone(), dbname.to_owned());

@@ -38,20 +38,23 @@ impl DirectorySite {
         let real = match path.canonicalize() {
             Ok(real) => real,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return refuse("does not exist", "without --in-place it is made");
+                return refuse("does not exist", "leave out --in-place to create it");
             }
-            Err(error) => return Err(Error::file("look at", path, error)),
+            Err(error) => return Err(Error::file("access", path, error)),
         };
-        let failed = |error| Error::file("look at", &real, error);
+        let failed = |error| Error::file("access", &real, error);
         if !real.join("PG_VERSION").is_file() {
-            return refuse("is not a data directory", "without --in-place an empty one becomes one");
+            return refuse(
+                "is not a data directory",
+                "leave out --in-place to restore into an empty directory",
+            );
         }
         let Some(name) = real.to_str().filter(|_| real.file_name().is_some()) else {
             return refuse("has a name that is not UTF-8", "rename it");
         };
         let above = real.parent().unwrap_or(Path::new("/"));
         if fs::metadata(&real).map_err(failed)?.dev() != fs::metadata(above).map_err(failed)?.dev() {
-            return refuse("is where a file system is mounted", "only a directory in it can be replaced");
+            return refuse("is a mount point", "only a directory in it can be replaced");
         }
         let (beside, aside) =
             (PathBuf::from(format!("{name}{BESIDE}")), PathBuf::from(format!("{name}{ASIDE}")));
@@ -84,8 +87,8 @@ impl DirectorySite {
             if path.symlink_metadata().is_ok() {
                 return Err(Error::Directory {
                     path: path.clone(),
-                    reason: "is in the way".to_owned(),
-                    hint: "it is no leftover of an unfinished restore; move it away",
+                    reason: "already exists".to_owned(),
+                    hint: "it is not a leftover of an unfinished restore: move it away",
                 });
             }
         }
@@ -94,7 +97,7 @@ impl DirectorySite {
 
     /// Creates the directory for the new data directory, with the owner of the old one.
     pub fn prepare(&self) -> Result<(), Error> {
-        let failed = |error| Error::file("make", &self.beside, error);
+        let failed = |error| Error::file("create", &self.beside, error);
         let (above, owner) = self.above().map_err(failed)?;
         let made = above.make(name(&self.beside)).map_err(failed)?;
         self.belongs_to(&made, owner).map_err(failed)
@@ -104,7 +107,7 @@ impl DirectorySite {
     /// temporary path in the settings. A user with write access to it cannot make this process write to
     /// other files or change their owner.
     pub fn hand_over(&self) -> Result<(), Error> {
-        let failed = |error| Error::file("look at", &self.beside, error);
+        let failed = |error| Error::file("access", &self.beside, error);
         let (above, owner) = self.above().map_err(failed)?;
         let made = above.enter(name(&self.beside)).map_err(failed)?;
         name_the_place(&made.path().join("."), &self.beside, &self.path)?;
@@ -179,7 +182,7 @@ impl SwapTarget for DirectorySite {
         match path.symlink_metadata() {
             Ok(meta) => Ok(Some(Identity::Inode(meta.dev(), meta.ino()))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::file("look at", path, error)),
+            Err(error) => Err(Error::file("access", path, error)),
         }
     }
 

@@ -212,7 +212,7 @@ impl Journals {
             .mode(0o700)
             .recursive(true)
             .create(&dir)
-            .map_err(|error| Error::file("make", &dir, error))?;
+            .map_err(|error| Error::file("create", &dir, error))?;
         let lock = lock(&dir)?;
         if let Some(earlier) = read(&dir)? {
             return Err(Error::NotOver { what: earlier.place.to_string(), id: earlier.place.id() });

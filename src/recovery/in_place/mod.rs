@@ -91,7 +91,7 @@ pub fn made(open: &mut LockedJournal, site: &dyn SwapTarget) -> Result<(), Error
     let Some(new) = site.identity(Slot::Beside)? else {
         return Err(Error::Strange {
             what: open.journal().place.to_string(),
-            stand: "what was made is gone",
+            stand: "cannot be replaced: the restored one is missing",
         });
     };
     open.post_restore(|journal| {
@@ -169,7 +169,7 @@ pub fn finish(mut open: LockedJournal, site: &dyn SwapTarget) -> Result<(), Erro
 fn strange(open: &LockedJournal) -> Error {
     Error::Strange {
         what: open.journal().place.to_string(),
-        stand: "is neither what was restored nor what was there before, or one of them is gone",
+        stand: "is neither the restored one nor the previous one, or one of them is missing",
     }
 }
 

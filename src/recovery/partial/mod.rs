@@ -111,10 +111,7 @@ impl PartialRestore<'_> {
             true => format!("database {database}"),
             false => format!("{} of database {database}", self.selection.words()),
         };
-        let whole = PlannedStep {
-            bulk: true,
-            ..makes("restore all of the backup into something that is thrown away".to_owned())
-        };
+        let whole = PlannedStep { bulk: true, ..makes("restore the whole backup temporarily".to_owned()) };
         let mut steps = vec![whole];
         if self.globals {
             steps.push(makes("create the roles that the server lacks".to_owned()));
@@ -179,7 +176,7 @@ impl PartialRestore<'_> {
     ) -> Result<Vec<(PathBuf, PathBuf)>, Error> {
         let held = match members.and_then(<[_]>::last) {
             Some((backup, access)) => {
-                backup.location.as_ref().ok_or_else(|| self.refuse("it is nowhere"))?;
+                backup.location.as_ref().ok_or_else(|| self.refuse("its record has no location"))?;
                 Some(StoreSource(StoredBackup::open(backup, access)?))
             }
             None => None,
@@ -232,7 +229,7 @@ impl PartialRestore<'_> {
             progress,
         );
         restore(&holder, &ClusterRecovery::to_take(nowhere, &take))?;
-        restored.into_inner().ok_or_else(|| self.refuse("nothing was taken out of it"))
+        restored.into_inner().ok_or_else(|| self.refuse("nothing was extracted from it"))
     }
 
     /// Restores the whole dump into a scratch database, and extracts the part from that database.
@@ -366,7 +363,7 @@ impl PartialRestore<'_> {
             ..RestoreSpec::new(Connection::from(target), DumpFormat::Custom)
         };
         let (mut reader, mut writer) =
-            std::io::pipe().map_err(|error| Error::file("make", std::path::Path::new("a pipe"), error))?;
+            std::io::pipe().map_err(|error| Error::file("create", std::path::Path::new("a pipe"), error))?;
         let (dumped, restored) = thread::scope(|scope| {
             let dumping = scope.spawn(move || {
                 let dumped = tools.dump_to(dump, &mut writer, &Quiet);

@@ -42,7 +42,7 @@ impl TempClusterDir {
             home.set_mode(0o711)?;
             Ok((dir, home))
         };
-        let (dir, home) = make().map_err(|error| Error::file("make", &base.join(&name), error))?;
+        let (dir, home) = make().map_err(|error| Error::file("create", &base.join(&name), error))?;
         let server_env = StagingDir::beside(&home.real().join(CLUSTER));
         let strays = ServerEnv::strays(&server_env, user.as_ref());
         let owner = user.map(|user| (user.uid, user.gid));

@@ -51,7 +51,7 @@ impl CopyRequest<'_> {
         let admin = admin_of(&target.entry, None, self.server, workspace)?;
         let client = Client::connect(&admin, connect::APPLICATION)?;
         for dropped in sweep_clones(&client)? {
-            workspace.reporter().status(&format!("dropped {dropped}, left by a process that died"));
+            workspace.reporter().status(&format!("dropped {dropped}, which a crashed process left over"));
         }
         let note = CloneLabel {
             database: backup.database.clone(),

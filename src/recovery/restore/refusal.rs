@@ -17,7 +17,7 @@ pub enum Refusal {
         has_commit: bool,
     },
     /// The backups belong to several databases.
-    #[error("which database? there are backups of several: {}", names.join(", "))]
+    #[error("several databases have backups, and none was selected: {}", names.join(", "))]
     SeveralDatabases {
         /// The names of the databases.
         names: Vec<String>,
@@ -69,7 +69,7 @@ pub enum Refusal {
         origin: Origin,
     },
     /// No physical backup was complete at the given time.
-    #[error("no copy of a cluster was complete at {at}")]
+    #[error("no physical backup was complete at {at}")]
     NoneCompleteAt {
         /// The time.
         at: Timestamp,
@@ -92,7 +92,7 @@ pub enum Refusal {
         commit: CommitId,
     },
     /// The record does not name the database in PostgreSQL.
-    #[error("backup {backup} does not say which database it is of")]
+    #[error("the record of backup {backup} does not name its database")]
     NoDatabaseName {
         /// The backup.
         backup: BackupId,
@@ -100,7 +100,7 @@ pub enum Refusal {
         database: DatabaseName,
     },
     /// The record names an unknown tool.
-    #[error("backup {backup} names no tool: {tool}")]
+    #[error("backup {backup} has an unknown tool: {tool}")]
     NoTool {
         /// The backup.
         backup: BackupId,
@@ -133,7 +133,7 @@ pub enum Refusal {
         backup: BackupId,
     },
     /// A part of a database cannot be migrated.
-    #[error("only a whole database goes on from commit {}", commit.short())]
+    #[error("a part of a database cannot be migrated from commit {}", commit.short())]
     PartOfDatabase {
         /// The commit of the backup.
         commit: CommitId,
@@ -151,11 +151,11 @@ pub enum Refusal {
     Wal(#[from] WalRefusal),
     /// An in-place restore replaces a whole database or directory, and starts no server on it.
     #[error(
-        "only a whole database or data directory is put in place of another, and no server is started on it"
+        "an in-place restore replaces only a whole database or data directory, and starts no server on it"
     )]
     NotWhole,
     /// The server belongs to another cluster.
-    #[error("{server} is another cluster now")]
+    #[error("{server} belongs to another cluster now")]
     OtherCluster {
         /// The URL of the server.
         server: String,
@@ -163,7 +163,7 @@ pub enum Refusal {
         expected: String,
     },
     /// The database or directory to replace does not exist any more.
-    #[error("{what} is not there any more")]
+    #[error("{what} does not exist any more")]
     Gone {
         /// The database or directory.
         what: String,
@@ -188,13 +188,13 @@ pub enum Refusal {
         id: String,
     },
     /// No restore is unfinished.
-    #[error("there is no restore that is not over")]
+    #[error("there is no unfinished restore")]
     NoUnfinished,
     /// Several restores are unfinished.
-    #[error("several restores are not over; name one")]
+    #[error("several restores are unfinished: name one")]
     SeveralUnfinished,
     /// `--disconnect` was given for a data directory.
-    #[error("--disconnect means nothing with restore {id}")]
+    #[error("--disconnect has no effect on restore {id}")]
     NoSessions {
         /// The id of the restore.
         id: String,
@@ -208,13 +208,13 @@ pub enum Refusal {
         reason: String,
     },
     /// A request cannot be serialized, so that the restore could not be resumed.
-    #[error("the request cannot be written down: {reason}")]
+    #[error("the request cannot be saved: {reason}")]
     NotWritable {
         /// The reason.
         reason: String,
     },
     /// The path of this program is unknown.
-    #[error("cannot find out which program this is: {reason}")]
+    #[error("cannot determine the path of this program: {reason}")]
     NoProgram {
         /// The reason.
         reason: String,
@@ -233,7 +233,7 @@ pub enum Refusal {
 #[derive(Debug, thiserror::Error)]
 pub enum WalRefusal {
     /// The record of the backup has no WAL positions.
-    #[error("backup {backup} has no positions in the log in its record")]
+    #[error("the record of backup {backup} has no WAL positions")]
     NoPositions {
         /// The backup.
         backup: BackupId,
@@ -247,7 +247,7 @@ pub enum WalRefusal {
         at: Timestamp,
     },
     /// The store has no WAL of the cluster.
-    #[error("{store} has no log of cluster {system}")]
+    #[error("{store} has no WAL of cluster {system}")]
     NoArchive {
         /// The store.
         store: String,
@@ -255,7 +255,7 @@ pub enum WalRefusal {
         system: String,
     },
     /// WAL between the beginning and the end of the backup is missing.
-    #[error("backup {backup} has no whole log in {store}")]
+    #[error("the WAL of backup {backup} is incomplete in {store}")]
     Incomplete {
         /// The backup.
         backup: BackupId,
@@ -273,7 +273,7 @@ pub enum WalRefusal {
         wanted: Lsn,
     },
     /// The archive ends before the wanted position.
-    #[error("the log in {store} reaches only to {until}")]
+    #[error("the WAL in {store} ends at {until}")]
     AfterEnd {
         /// The store.
         store: String,

@@ -212,7 +212,7 @@ impl<'a> Replacement<'a> {
         let refusal = self.original.preflight().err();
         let plan = RestorePlan::new(beside(&self.request, &place), self.workspace)?;
         let mut description = plan.describe()?;
-        let what = format!("put {place} aside as {}, and the new one in its place", place.aside());
+        let what = format!("rename {place} to {}, and give its name to the restored one", place.aside());
         description.steps.push(PlannedStep::new(what, Effect::Replaces));
         description.refusals.extend(refusal);
         Ok((plan, description))
@@ -439,7 +439,7 @@ fn request_of(id: &str, journal: &Journal) -> Result<RestoreRequest, Error> {
         Some(version) if version == u64::from(VERSION) => {
             serde_json::from_value(journal.request.clone()).map_err(|error| refuse(error.to_string()))
         }
-        _ => Err(refuse("another version of git-pggit has begun it".to_owned())),
+        _ => Err(refuse("another version of git-pggit began the restore".to_owned())),
     }
 }
 

@@ -131,8 +131,7 @@ pub(super) fn warn_of_passed_over(
         1 => String::new(),
         count => format!(" ({count} of this commit are newer)"),
     };
-    reporter
-        .status(&format!("backup {name} ({id}) by {tool} is newer{more}; it is restored when it is named"));
+    reporter.status(&format!("backup {name} ({id}) by {tool} is newer{more}; name it to restore it"));
 }
 
 /// The maximum number of passed-over backups that are named.
@@ -223,7 +222,7 @@ fn absent(id: BackupId, overview: &Overview, workspace: &Workspace) -> Result<Op
     }
     match StoredBackup::open(&backup, &places::access_to(workspace, &backup)?) {
         Ok(_) => Ok(None),
-        Err(error) if error.is_damage() => Ok(Some(format!("its bytes are not there: {error}"))),
-        Err(error) => Ok(Some(format!("its bytes cannot be looked at: {error}"))),
+        Err(error) if error.is_damage() => Ok(Some(format!("its bytes are unavailable: {error}"))),
+        Err(error) => Ok(Some(format!("its bytes cannot be accessed: {error}"))),
     }
 }

@@ -54,14 +54,14 @@ pub(in crate::recovery) fn check_words(path: &Path) -> Result<(), Error> {
         return Ok(());
     }
     const HINT: &str = "name one of letters, digits and '/_.,+=:@-'";
-    Err(refuse(path, "is not given to a shell", HINT))
+    Err(refuse(path, "has characters that must not be passed to a shell", HINT))
 }
 
 /// Puts the server's own files into `data`. They are created in the private directory `aside` first,
 /// because this process may not trust the owner of the data.
 pub(in crate::recovery) fn prepare_clone(data: &Path, aside: &Path) -> Result<(), Error> {
     let (meta, place) = (fs::metadata(data), aside.join(PLACE));
-    let failed = |error| Error::file("make", &place, error);
+    let failed = |error| Error::file("create", &place, error);
     let meta = meta.map_err(failed)?;
     DirBuilder::new().mode(0o700).create(&place).map_err(failed)?;
     ServerEnv::write_files(&place).map_err(failed)?;
@@ -84,7 +84,7 @@ pub fn start_clone(
     programs: &Programs,
 ) -> Result<DetachedServer, Error> {
     check_clone(data)?;
-    let meta = fs::metadata(data).map_err(|error| Error::file("look at", data, error))?;
+    let meta = fs::metadata(data).map_err(|error| Error::file("access", data, error))?;
     let user = OsUser::we_are_root().then(|| OsUser::owner_of(&meta));
     let major = recovered.server.version.major;
     let (pg_ctl, _) = find_server_program(programs, Program::PgCtl, major)?;

@@ -145,7 +145,7 @@ impl Barman {
             .filter(|word| is_word(word))
             .ok_or_else(|| fault(ExternalError::answer("--version", &answer)))?;
         if numbers(version)[..] < OLDEST[..] {
-            let reason = "3.3 is the first that names backups".to_owned();
+            let reason = "names of backups need 3.3 or later".to_owned();
             return Err(fault(ExternalError::TooOld { version: version.to_owned(), reason }));
         }
         Ok((path, version.to_owned()))
@@ -208,9 +208,9 @@ impl Barman {
             let shown = self.show(id)?;
             match shown.status.as_str() {
                 answer::DONE => Ok(shown),
-                answer::WAITING => Err(fault(ExternalError::Unconfirmed(format!(
-                    "backup {id} still waits for write-ahead log"
-                )))),
+                answer::WAITING => {
+                    Err(fault(ExternalError::Unconfirmed(format!("backup {id} still waits for WAL"))))
+                }
                 _ => {
                     let known = shown.catalogued(server, None);
                     let why = known.usable.err().unwrap_or_default();
@@ -323,7 +323,7 @@ impl Adapter for Barman {
         args.push(self.server()?.to_owned());
         let answer = Self::run(self.cmd(true, &args)?.deadline(order.deadline))?.stdout;
         let (id, system) = parse_made(&answer).map_err(fault)?;
-        progress.stage("waiting for the write-ahead log that it needs", None);
+        progress.stage("waiting for the WAL that the backup needs", None);
         let shown = self.wait(&id, until)?;
         self.made(&shown, system.as_deref(), version, parent)
     }
@@ -460,9 +460,9 @@ impl Adapter for Barman {
         Self::run(self.cmd(true, &words(&["delete", server, id]))?)?;
         match self.find(subject.backup)? {
             None => Ok(()),
-            Some(_) => {
-                Err(fault(ExternalError::Unconfirmed(format!("{id} was to be deleted and is still there"))))
-            }
+            Some(_) => Err(fault(ExternalError::Unconfirmed(format!(
+                "{id} was deleted, but is still in the catalogue"
+            )))),
         }
     }
 }

@@ -83,21 +83,21 @@ struct RangeEntry {
 impl Manifest {
     /// Parses a manifest. Fails with a description if it is invalid or its checksum does not match.
     pub fn parse(text: &[u8]) -> Result<Self, String> {
-        let cut = || "the manifest is cut off".to_owned();
+        let cut = || "the manifest is truncated".to_owned();
         let at = text.windows(CHECKSUM.len()).rposition(|window| window == CHECKSUM).ok_or_else(cut)?;
         let document: Document = serde_json::from_slice(text).map_err(|error| {
             if error.is_eof() { cut() } else { format!("the manifest is damaged: {error}") }
         })?;
         let actual: String = Sha256::digest(&text[..at]).iter().map(|byte| format!("{byte:02x}")).collect();
         if !document.checksum.eq_ignore_ascii_case(&actual) {
-            return Err("the manifest has another checksum than it says".to_owned());
+            return Err("the manifest does not match its own checksum".to_owned());
         }
         let mut files = BTreeMap::new();
         for file in document.files {
             let path = match (file.path, file.encoded) {
                 (Some(path), _) => path.into_bytes(),
                 (None, Some(hex)) => {
-                    from_hex(&hex).ok_or("the manifest has a path that is no hexadecimal number")?
+                    from_hex(&hex).ok_or("the manifest has a path that is not a hexadecimal number")?
                 }
                 (None, None) => return Err("the manifest has a file without a path".to_owned()),
             };
@@ -105,9 +105,7 @@ impl Manifest {
             let crc = file.checksum.filter(|_| is_crc).and_then(|hex| crc_of(&hex));
             files.insert(path, Listed { size: file.size, crc });
         }
-        let lsn = |text: &str| {
-            text.parse().map_err(|_| format!("the manifest has {text:?} for a position in the log"))
-        };
+        let lsn = |text: &str| text.parse().map_err(|_| format!("the manifest has an invalid LSN: {text:?}"));
         let wal = document.wal.into_iter().map(|range| {
             Ok(WalRange { timeline: range.timeline, start: lsn(&range.start)?, end: lsn(&range.end)? })
         });
@@ -121,10 +119,10 @@ impl Manifest {
         for (path, listed) in &self.files {
             let shown = String::from_utf8_lossy(path);
             let Some(file) = arrived.get(path) else {
-                return Err(format!("{shown} is in the manifest and did not come"));
+                return Err(format!("{shown} is in the manifest, but was not received"));
             };
             if file.size != listed.size {
-                return Err(format!("{shown} has {} bytes, in the manifest {}", file.size, listed.size));
+                return Err(format!("{shown} has {} bytes, but {} in the manifest", file.size, listed.size));
             }
             if listed.crc.is_some() && file.crc != listed.crc {
                 return Err(format!("{shown} has another checksum than in the manifest"));
@@ -137,7 +135,7 @@ impl Manifest {
     fn compare_wal(&self, arrived: &ReceivedFiles) -> Result<(), String> {
         let segments = || arrived.iter().filter(|(path, _)| is_segment(path));
         let Some(size) = segments().map(|(_, file)| file.size).next().filter(|size| *size > 0) else {
-            return Err("the write-ahead log did not come".to_owned());
+            return Err("no WAL was received".to_owned());
         };
         for range in &self.wal {
             let last = u64::from(range.end).saturating_sub(1) / size;
@@ -150,7 +148,7 @@ impl Manifest {
                     number % per_file
                 );
                 if arrived.get(name.as_bytes()).is_none_or(|file| file.size != size) {
-                    return Err(format!("segment {name} of the write-ahead log did not come"));
+                    return Err(format!("segment {name} of no WAL was received"));
                 }
             }
         }
@@ -212,7 +210,7 @@ mod tests {
         for missing in arrived().into_keys() {
             let mut less = arrived();
             less.remove(&missing);
-            assert!(manifest.compare(&less).unwrap_err().ends_with("did not come"));
+            assert!(manifest.compare(&less).unwrap_err().ends_with("was not received"));
         }
         let mut other = arrived();
         other.get_mut(&b"base/1/1259"[..]).unwrap().crc = Some(1);

@@ -69,7 +69,7 @@ impl PgBasebackup {
 
     fn ask(&self) -> Result<ClusterFacts, Error> {
         let server = self.server.as_ref().ok_or_else(|| Error::NotSetUp {
-            what: "no server is known to copy".to_owned(),
+            what: "no server is configured".to_owned(),
             hint: "name one with pggit.<database>.url".to_owned(),
         })?;
         Ok(Client::connect(server, "git-pggit")?.cluster_facts()?)
@@ -94,8 +94,7 @@ impl PgBasebackup {
         let cmd = match &order.parent {
             Some(parent) => {
                 let manifest = manifest_of(parent.source()?)?;
-                Manifest::parse(&manifest)
-                    .map_err(|reason| incomplete(format!("of the backup before, {reason}")))?;
+                Manifest::parse(&manifest).map_err(|reason| incomplete(format!("base backup: {reason}")))?;
                 // pg_basebackup reads the manifest once and sequentially, so a pipe is sufficient.
                 cmd.arg("--incremental=/dev/stdin").stdin(Stdin::Bytes(manifest))
             }
@@ -203,7 +202,8 @@ fn incomplete(reason: impl Into<String>) -> Error {
 
 /// Returns the facts of the server. Fails if the backup is not complete.
 fn judge(intake: &TarReceiver<'_>, facts: &ServerFacts) -> Result<(Postgres, Metadata), Error> {
-    let small = |name: &str| intake.small.get(name).ok_or_else(|| incomplete(format!("{name} did not come")));
+    let small =
+        |name: &str| intake.small.get(name).ok_or_else(|| incomplete(format!("{name} was not received")));
     let manifest = Manifest::parse(small(MANIFEST)?).map_err(incomplete)?;
     manifest.compare(&intake.arrived).map_err(incomplete)?;
     let label = Label::parse(small("backup_label")?).ok_or_else(|| incomplete("backup_label is damaged"))?;
@@ -257,7 +257,7 @@ impl Adapter for PgBasebackup {
                         "the server is PostgreSQL {}, which makes only full base backups",
                         facts.major
                     ),
-                    hint: format!("incremental ones take PostgreSQL {INCREMENTAL_SINCE}; leave out --type"),
+                    hint: format!("incremental ones need PostgreSQL {INCREMENTAL_SINCE}; leave out --type"),
                 });
             }
             BackupType::Snapshot => {
@@ -270,7 +270,7 @@ impl Adapter for PgBasebackup {
         }
         if self.ask()?.summarizes_wal != Some(true) {
             return Err(Error::NotSetUp {
-                what: "the server does not keep track of what changes: summarize_wal is off".to_owned(),
+                what: "the server does not track changes: summarize_wal is off".to_owned(),
                 hint: "ALTER SYSTEM SET summarize_wal = on; SELECT pg_reload_conf(); then make a full backup first"
                     .to_owned(),
             });
@@ -288,13 +288,13 @@ impl Adapter for PgBasebackup {
         let cluster = self.ask()?;
         if !cluster.may_replicate {
             return Err(Error::NotSetUp {
-                what: "the role may not copy the cluster: it has no REPLICATION attribute".to_owned(),
+                what: "the role may not back up the cluster: it has no REPLICATION attribute".to_owned(),
                 hint: "a superuser can allow it: ALTER ROLE <role> REPLICATION; pg_hba.conf must allow \"replication\", too"
                     .to_owned(),
             });
         }
         let expected = order.parent.is_none().then_some(cluster.size_bytes);
-        progress.stage(&format!("copying the cluster of {}", order.database), expected);
+        progress.stage(&format!("backing up the cluster of {}", order.database), expected);
         sink.directory(DIRECTORY).map_err(put)?;
         let mut intake = TarReceiver::new(sink, progress);
         let tool_version = self.copy(order, &cluster, sink, &mut intake)?;
@@ -337,7 +337,7 @@ impl Adapter for PgBasebackup {
             Err(ChainError::Missing(id)) => {
                 report
                     .findings
-                    .push(IntegrityFinding::fatal(format!("it needs backup {id}, which is not there")));
+                    .push(IntegrityFinding::fatal(format!("it needs backup {id}, which is missing")));
             }
             Err(ChainError::Cycle(id)) => {
                 report

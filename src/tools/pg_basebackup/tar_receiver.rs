@@ -131,7 +131,7 @@ impl<'a> TarReceiver<'a> {
         }
         file.finish().map_err(ReceiveError::Sink)?;
         if bytes != size {
-            return Err(strange(&format!("{name} is cut off")));
+            return Err(strange(&format!("{name} is truncated")));
         }
         if let Some(kept) = kept {
             self.small.insert(kept, copy);

@@ -121,7 +121,7 @@ impl PgBackRest {
         let version = text.filter(|text| is_word(text) && numbers(text).len() >= 2);
         let version = version.ok_or_else(|| fault(ExternalError::answer("version", &answer)))?.to_owned();
         if numbers(&version)[..] < OLDEST[..] {
-            let reason = "2.41 is the first that keeps annotations".to_owned();
+            let reason = "annotations need 2.41 or later".to_owned();
             return Err(fault(ExternalError::TooOld { version, reason }));
         }
         if self.external.is_root() && numbers(&version)[..] >= NO_ROOT[..] {
@@ -262,7 +262,7 @@ impl Adapter for PgBackRest {
             .rfind(|known| known.id == Some(id) && !earlier.iter().any(|old| old.location == known.location));
         let ours = ours.ok_or_else(|| {
             fault(ExternalError::Unconfirmed(format!(
-                "it succeeded, but has no new backup with {}={id}",
+                "the backup succeeded, but the repository has no new backup with {}={id}",
                 info::OUR_ID
             )))
         })?;
@@ -300,7 +300,7 @@ impl Adapter for PgBackRest {
             return Err(fault(ExternalError::TooOld { version, reason }));
         }
         if found.made.metadata.as_map().contains_key("page_checksum_errors") {
-            let message = "pages with wrong checksums were found in the database when it was made";
+            let message = "pages with wrong checksums were found in the database when the backup was made";
             report.findings.push(IntegrityFinding::warning(message));
         }
         progress.stage(&format!("verifying {label}"), None);
@@ -405,7 +405,7 @@ impl Adapter for PgBackRest {
         match self.find(&self.info(None)?, subject.backup) {
             Err(Error::Tool { fault: ExternalError::NoBackup(_), .. }) => Ok(()),
             _ => Err(fault(ExternalError::Unconfirmed(format!(
-                "{label} was to be expired and is still there"
+                "{label} was expired, but is still in the repository"
             )))),
         }
     }
@@ -423,7 +423,7 @@ fn judge(verified: &VerifyReport, chain: &[String], report: &mut Report) {
         }
     }
     for (archive, part) in verified.archives.iter().filter(|(_, part)| !part.is_good()) {
-        let message = format!("write-ahead log {archive}: {}; recovery may not get over it", part.words());
+        let message = format!("WAL {archive}: {}; recovery may not get past it", part.words());
         report.findings.push(IntegrityFinding::warning(message));
     }
     let mut others =

@@ -122,14 +122,14 @@ fn faults_are_told_apart_and_recorded() {
     create(13, "killed by signal 9");
     instead(&rig, &format!("case \"$*\" in *' backup '*) exec sleep 100;; *) {real};; esac"));
     rig.config("timeout", "1s");
-    create(13, "not done after 1 s");
+    create(13, "timed out after 1 s");
     // Barman has the backup, and its WAL never arrives.
     let waiting = r#"{"main":{"backup_id":"20261121T1","status":"WAITING_FOR_WALS"}}"#;
     let script = format!(
         "{version}; *' backup '*) echo '{{\"backup_id\":\"20261121T1\"}}';; *show-backup*) echo '{waiting}';; esac"
     );
     instead(&rig, &script);
-    create(13, "20261121T1 still waits for write-ahead log");
+    create(13, "20261121T1 still waits for WAL");
     rig.config("barmanPath", "/no/such/program");
     create(13, "barman: program not found");
 }

@@ -145,7 +145,7 @@ fn it_is_told_what_it_needs_gets_no_shell_and_is_ended_in_time() {
     own(&rig, "exec sleep 100");
     rig.config("timeout", "1s");
     let late = rig.pggit(&["backup", "create"]).fails(13);
-    assert!(late.stderr_text().contains("not done after 1 s"), "{}", late.snapshot());
+    assert!(late.stderr_text().contains("timed out after 1 s"), "{}", late.snapshot());
 }
 
 #[test]

@@ -147,7 +147,7 @@ fn faults_are_told_apart_and_recorded() {
     create(13, "killed by signal 9");
     instead(&rig, &format!("case \"$*\" in *backup*) exec sleep 100;; *) {real};; esac"));
     rig.config("timeout", "1s");
-    create(13, "not done after 1 s");
+    create(13, "timed out after 1 s");
     rig.sandbox.git(["config", "--unset", "pggit.shop.timeout"]);
     rig.config("pgbackrestPath", "/no/such/program");
     create(13, "pgbackrest: program not found");
@@ -223,7 +223,7 @@ fn a_cluster_is_restored_in_its_own_place_and_put_back() {
     let (data, id) = (rig.cluster.dir().join("data"), backup.id.to_string());
     let to = ["backup", "restore", id.as_str(), "--to", data.to_str().unwrap(), "--in-place"];
     let plan = rig.pggit(&[&to[..], &["--dry-run"]].concat()).success();
-    assert!(plan.stdout_text().contains("in its place"), "{}", plan.snapshot());
+    assert!(plan.stdout_text().contains("give its name to the restored one"), "{}", plan.snapshot());
     rig.pggit(&[&to[..], &["--force"]].concat()).success();
     // restore_command names the final data directory, not the temporary one of the restore.
     let settings = fs::read_to_string(data.join("postgresql.auto.conf")).unwrap();

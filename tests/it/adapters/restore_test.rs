@@ -153,7 +153,7 @@ fn every_member_of_a_chain_of_pgbackrest_is_recovered_by_somebody_who_cannot_rea
     let stored = archived.iter().find(|(path, _)| path.to_string_lossy().contains(segment)).unwrap();
     let aside = rig.dir.join("aside");
     fs::rename(&stored.0, &aside).unwrap();
-    rig.restore_test(&full).failed(&format!("segment {segment} of the log, which it needs, is not"));
+    rig.restore_test(&full).failed(&format!("WAL segment {segment}, which the backup needs, is not"));
     fs::rename(&aside, &stored.0).unwrap();
     damage(&repository.join("backup"), &format!("{}/pg_data", label(&full)));
     rig.restore_test(&incr).failed("checksum invalid: 1");
@@ -182,7 +182,7 @@ fn trouble_of_a_tool_is_no_verdict() {
     };
     attempt("*' restore'*) echo 'ERROR: [082]: no luck' >&2; exit 82", &[], 13, "no luck");
     attempt("*' restore'*) echo 'ERROR: No space left on device' >&2; exit 39", &[], 13, "No space left");
-    attempt("*' restore'*) exec sleep 100", &["--timeout", "2s"], 13, "not done after 2 s");
+    attempt("*' restore'*) exec sleep 100", &["--timeout", "2s"], 13, "timed out after 2 s");
     attempt("*' archive-get'*) echo 'ERROR: [103]: not reached' >&2; exit 103", &[], 13, "not reached");
     // The tool restores a symbolic link to the original directory.
     let leads = format!(
@@ -217,7 +217,7 @@ fn barman(rig: &Rig) {
     let stored = files(&rig.dir.join("home/main/wals"));
     let stored = &stored.iter().find(|(path, _)| path.ends_with(segment)).unwrap().0;
     fs::rename(stored, rig.dir.join("aside")).unwrap();
-    rig.restore_test(&backup).failed(&format!("segment {segment} of the log"));
+    rig.restore_test(&backup).failed(&format!("WAL segment {segment}"));
 }
 
 #[test]

@@ -321,7 +321,7 @@ fn a_copy_can_be_started_and_stays_until_it_is_stopped() {
 
     let odd = dir.join("it's $(touch pwned)");
     let said = rig.restore_to("HEAD", &odd, &["--start"]).fails(12).stderr_text();
-    assert!(said.contains("is not given to a shell"), "{said}");
+    assert!(said.contains("must not be passed to a shell"), "{said}");
     let long = dir.join("x".repeat(90));
     let said = rig.restore_to("HEAD", &long, &["--start"]).fails(12).stderr_text();
     assert!(said.contains("too long a path for the socket"), "{said}");

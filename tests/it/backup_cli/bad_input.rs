@@ -47,7 +47,7 @@ fn unknown_and_ambiguous_backups() {
                 (&with("\"'"), 10, "no backup matches"),
                 (&with(""), 129, "invalid backup \"\": it is empty"),
                 (&with("-rf"), 129, "unexpected argument '-r"),
-                (&[command, &[long.as_str()]].concat(), 129, "it is no id and no name"),
+                (&[command, &[long.as_str()]].concat(), 129, "it is neither an id nor a name"),
             ],
         );
     }
@@ -175,9 +175,9 @@ fn options_that_make_no_sense() {
             (&with(&["--digest=md5:00"]), 129, "the algorithm is not one of"),
             (&with(&["--start-lsn=0"]), 129, "invalid LSN"),
             (&with(&["--system-identifier=abc"]), 129, "expected a number"),
-            (&with(&["--started-at=tomorrow"]), 129, "'tomorrow' is no time"),
+            (&with(&["--started-at=tomorrow"]), 129, "'tomorrow' is not a time"),
             (&with(&["--started-at=1h", "--completed-at=2h"]), 129, "before it began"),
-            (&with(&["--expires-at=soon"]), 129, "'soon' is no time"),
+            (&with(&["--expires-at=soon"]), 129, "'soon' is not a time"),
             (&with(&["--label=a b"]), 129, "invalid tag \"a b\""),
             (&with(&["--location=/plain"]), 129, "expected a URI"),
             (
@@ -186,7 +186,7 @@ fn options_that_make_no_sense() {
                 "expected one of in_progress, completed, failed, expired, deleted, interrupted",
             ),
             (&["list", "--sort=colour"], 129, "invalid value 'colour'"),
-            (&["list", "--since=x"], 129, "'x' is no time"),
+            (&["list", "--since=x"], 129, "'x' is not a time"),
             (&["fail", "latest"], 129, "--message"),
             (&["fail", "latest", "--message= "], 10, "no backup matches"),
             (&["fail", "--interrupted", "--message=x"], 129, "cannot be used with"),
@@ -364,5 +364,5 @@ fn no_identity_and_no_repository() {
     for name in ["GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"] {
         sandbox.set(name, "");
     }
-    all_refused(&sandbox, &[(&REGISTER[1..], 19, "no identity to record the change with")]);
+    all_refused(&sandbox, &[(&REGISTER[1..], 19, "git has no name or email address for the user")]);
 }

@@ -237,7 +237,7 @@ fn an_attempt_that_was_replaced_settles_nothing() {
     let late = sandbox.pggit(["backup", "complete", "x", "--size=1", "--attempt=1"]);
     assert_eq!(
         late.snapshot(),
-        "[stderr]\nerror: backup [ID1] cannot be completed: another attempt is under way\n[exit 12]\n"
+        "[stderr]\nerror: backup [ID1] cannot be completed: another attempt is running\n[exit 12]\n"
     );
 }
 
@@ -325,7 +325,7 @@ fn records_of_dead_processes_are_settled() {
     assert_eq!(error["code"], "interrupted");
     let message = error["message"].as_str().unwrap();
     assert!(
-        message.starts_with("process ") && message.ends_with(" ended without completing the backup"),
+        message.starts_with("process ") && message.ends_with(" exited without completing the backup"),
         "{message}"
     );
     assert_eq!(
@@ -341,12 +341,12 @@ fn records_of_living_and_unseen_processes_are_not_settled_by_mistake() {
     let (me, far) = (std::process::id(), "far.example");
     for args in [&["alive"][..], &["alive", "--force"]] {
         let expected = format!(
-            "[stderr]\nerror: backup [ID1] was not interrupted: process {me} is at work on it\n[exit 12]\n"
+            "[stderr]\nerror: backup [ID1] was not interrupted: process {me} is working on it\n[exit 12]\n"
         );
         assert_eq!(run(args), expected);
     }
     let expected = format!(
-        "[stderr]\nerror: backup [ID1] was not interrupted: process {me} on {far} cannot be seen from here\n\
+        "[stderr]\nerror: backup [ID1] was not interrupted: process {me} on {far} cannot be observed from this machine\n\
          hint: if you know that it is dead, use --force\n[exit 12]\n"
     );
     assert_eq!(run(&["far"]), expected);
@@ -357,7 +357,7 @@ fn records_of_living_and_unseen_processes_are_not_settled_by_mistake() {
     register(&sandbox, &["--in-progress", "--name=external"]);
     assert_eq!(
         run(&["external"]),
-        "[stderr]\nerror: backup [ID1] was not interrupted: no process of git-pggit makes it\n\
+        "[stderr]\nerror: backup [ID1] was not interrupted: no process of git-pggit is making it\n\
          hint: say why it failed with --message instead\n[exit 12]\n"
     );
 }

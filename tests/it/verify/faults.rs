@@ -74,11 +74,11 @@ fn there_is_an_end_to_waiting() {
     tested.back_up(&[]);
     tested.with_program("postgres", "exec sleep 1000");
     let output = tested.verify(&[&RESTORE_TEST[..], &["--timeout", "2s"]].concat()).fails(13);
-    assert!(output.stderr_text().contains("not done after 2 s"), "{}", output.snapshot());
+    assert!(output.stderr_text().contains("timed out after 2 s"), "{}", output.snapshot());
     tested.with_program("postgres", "exec $real \"$@\"");
     tested.with_program("pg_amcheck", "exec sleep 1000");
     let output = tested.verify(&[&RESTORE_TEST[..], &["--timeout", "5s"]].concat()).fails(13);
-    assert!(output.stderr_text().contains("not done after 5 s"), "{}", output.snapshot());
+    assert!(output.stderr_text().contains("timed out after 5 s"), "{}", output.snapshot());
     assert_eq!(tested.verifications().len(), 0);
     tested.assert_clean();
 }

@@ -37,7 +37,7 @@ fn a_failing_tool_is_tried_again_and_given_up_and_repaired(place: Where) {
     let id = yard.enqueue(&[]);
     let mut worker = yard.start(&[]);
     worker.wait_for("will be retried");
-    let log = worker.wait_for("failed for good");
+    let log = worker.wait_for("failed permanently");
     assert_eq!(log["level"], "ERROR");
     let job = yard.job(&id);
     assert_eq!((&job["state"], &job["attempts"]), (&"permanently_failed".into(), &2.into()));
