@@ -27,8 +27,8 @@ pub(super) fn share(context: &Context) {
             context.ui.warning(&format!("{}: {}", left.reference, left.reason));
         }),
         Err(error) => {
-            context.ui.warning(&format!("not shared with {remote} yet: {error}"));
-            context.ui.hint("it is recorded here; 'git pggit sync' shares it");
+            context.ui.warning(&format!("cannot synchronise with {remote}: {error}"));
+            context.ui.hint("the records are in this repository; 'git pggit sync' pushes them later");
         }
     }
 }

@@ -18,7 +18,7 @@ pub(crate) fn enqueue(jobs: Vec<BackupJob>, dry_run: bool, context: &Context) ->
             let enqueued = queue.enqueue(queue::backup_job(context, &database, wish)?)?;
             row.job = Some(enqueued.job.id);
             row.is_new = Some(enqueued.is_new);
-            let done = if enqueued.is_new { "queued a backup of" } else { "there is a job already for" };
+            let done = if enqueued.is_new { "queued a backup of" } else { "a job is already queued for" };
             context.ui.status(&format!("{done} {database}: {reason}"));
         } else if !context.ui.wants_json() {
             context.ui.line(format!("would queue a backup of {database}: {reason}"))?;

@@ -9,29 +9,29 @@ use crate::pg::ConnInfo;
 use crate::recovery::restore::{CopyRequest, Target, TargetQuery};
 use crate::terminal::bar;
 
-/// Where a copy is made and from what
+/// The source and the server of a clone
 #[derive(Debug, clap::Args)]
 pub(super) struct CloneOptions {
     /// Only backups of this configured database
     #[arg(short, long, value_name = "NAME")]
     pub(super) database: Option<DatabaseName>,
 
-    /// A database of the server to restore on, as psql takes it; by default the server of the database
+    /// The target server, as a psql connection string; by default the server of the database
     #[arg(long, value_name = "URL")]
     pub(super) maintenance_db: Option<String>,
 
     #[command(flatten)]
     pub(super) from: FromOption,
 
-    /// Let everything belong to the user who restores
+    /// Do not restore ownership: the restoring role owns all objects
     #[arg(long)]
     pub(super) no_owner: bool,
 
-    /// Leave out grants and revokes
+    /// Do not restore privileges (GRANT and REVOKE)
     #[arg(long)]
     pub(super) no_privileges: bool,
 
-    /// Only say it when the schema is not what it should be
+    /// Only warn if the schema differs from the expected one
     #[arg(long)]
     pub(super) allow_schema_difference: bool,
 }

@@ -6,11 +6,11 @@ use crate::failure::{Code, Failure};
 use crate::store::{Root, StoreUrl};
 use crate::workspace::places::place_of;
 
-/// Further places of the bytes
+/// Further locations of backup data
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct FromOption {
-    /// A store or a directory of plain files that the bytes may be read from, beside those of your
-    /// configuration; may be given several times
+    /// A further store or directory of plain files to read backups from, in addition to the configured
+    /// ones; may be given several times
     #[arg(long, value_name = "PLACE")]
     from: Vec<String>,
 }
@@ -28,7 +28,8 @@ impl FromOption {
         match self.is_empty() {
             true => Ok(()),
             false => {
-                let message = format!("--from: backup {} is kept by {}", backup.id, backup.tool.name);
+                let message =
+                    format!("--from does not apply: backup {} is stored by {}", backup.id, backup.tool.name);
                 Err(Failure::new(Code::Usage, message))
             }
         }

@@ -46,15 +46,15 @@ pub(crate) struct Cli {
     #[arg(long, global = true, help_heading = GLOBAL)]
     json: bool,
 
-    /// Say nothing but results and errors
+    /// Print only results and errors
     #[arg(short, long, global = true, help_heading = GLOBAL)]
     quiet: bool,
 
-    /// When to use colours
+    /// Use of colours in the output
     #[arg(long, global = true, value_name = "WHEN", help_heading = GLOBAL)]
     color: Option<Color>,
 
-    /// Do not send long output through a pager
+    /// Do not pipe long output into a pager
     #[arg(long, global = true, help_heading = GLOBAL)]
     no_pager: bool,
 
@@ -65,11 +65,11 @@ pub(crate) struct Cli {
 /// The values of `--color`.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Color {
-    /// On a terminal.
+    /// Colours on a terminal only.
     Auto,
-    /// Even into a file.
+    /// Colours also in files and pipes.
     Always,
-    /// Not even on a terminal.
+    /// No colours.
     Never,
 }
 
@@ -118,7 +118,7 @@ fn start(cli: Cli, ui: &Arc<Ui>, environment: Environment) -> Result<(), Failure
         })?;
     }
     let cwd = std::env::current_dir().map_err(|e| {
-        Failure::new(Code::Fatal, "cannot find out the current directory").cause(e.to_string())
+        Failure::new(Code::Fatal, "cannot determine the current directory").cause(e.to_string())
     })?;
     let context = Context::new(Arc::clone(ui), environment, Arc::new(System), cwd);
     commands::run(cli.command, &context)

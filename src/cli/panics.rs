@@ -9,7 +9,8 @@ use crate::failure::{Code, Failure};
 /// The first panic of the process, in any thread.
 static FIRST: Mutex<Option<String>> = Mutex::new(None);
 
-const REPORT: &str = "please report it, with the command and this message, where you got git-pggit from";
+const REPORT: &str =
+    "report this bug to the source of your git-pggit, with the command line and this message";
 
 /// Runs `work`. Fails if it fails, or if it or a thread that it started panics.
 pub(super) fn caught(work: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {

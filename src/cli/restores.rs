@@ -21,7 +21,7 @@ pub(super) fn watch_signals() -> Result<(), Failure> {
 /// Runs a program of the user on a database. Fails if the program cannot be started.
 pub(super) fn attach(command: &[OsString], info: &ConnInfo, context: &Context) -> Result<Status, Failure> {
     let (program, arguments) =
-        command.split_first().ok_or_else(|| Failure::new(Code::Usage, "there is no program to run"))?;
+        command.split_first().ok_or_else(|| Failure::new(Code::Usage, "no program was given"))?;
     let cmd = Cmd::new(program).args(arguments).inherit_env().cwd(context.cwd());
     Ok(reaching(cmd, info).run_attached()?)
 }
@@ -41,7 +41,7 @@ pub(super) fn failed(error: Error) -> Failure {
 /// Warns if a schema differs from the expected one.
 pub(super) fn warn_of_difference(schema: Option<&SchemaComparison>, context: &Context) {
     if let Some(difference) = schema.and_then(|schema| schema.difference.as_ref()) {
-        context.ui.warning(&format!("the schema is not what it should be:\n{difference}"));
+        context.ui.warning(&format!("the schema differs from the expected one:\n{difference}"));
     }
 }
 
@@ -50,7 +50,7 @@ pub(super) fn warn_not_marked(dbname: &str, reason: Option<&str>, context: &Cont
     let Some(reason) = reason else { return };
     context.ui.warning(&format!("database {dbname} is not marked with its commit: {reason}"));
     context.ui.hint(
-        "a superuser may allow it: GRANT SET ON PARAMETER \"pggit.commit\" TO <role> (PostgreSQL 15 and later)",
+        "a superuser can grant the privilege: GRANT SET ON PARAMETER \"pggit.commit\" TO <role> (PostgreSQL 15 and later)",
     );
 }
 

@@ -30,8 +30,8 @@ pub(super) fn parse(args: &[OsString]) -> Result<Cli, Stop> {
             ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Stop::Nothing(text),
             _ => match retired_command(&error, args).or_else(|| retired(&error, args)) {
                 Some((old, new)) => {
-                    let message = format!("{old} is called {new} now");
-                    Stop::Wrong(Failure::new(Code::Usage, message).hint("see its '--help'"))
+                    let message = format!("{old} was replaced by {new}");
+                    Stop::Wrong(Failure::new(Code::Usage, message).hint("'--help' describes it"))
                 }
                 None => Stop::Wrong(wrong(&text)),
             },
@@ -141,11 +141,11 @@ mod tests {
             args.extend(old.split(' ').map(OsString::from));
             args.push("--force".into());
             let Err(Stop::Wrong(failure)) = parse(&args) else { panic!("{old} is read") };
-            assert_eq!(failure.message(), format!("{old} is called {new} now"));
+            assert_eq!(failure.message(), format!("{old} was replaced by {new}"));
         }
         let args = ["git-pggit", "queue", "stop"].map(OsString::from);
         let Err(Stop::Wrong(failure)) = parse(&args) else { panic!() };
-        assert!(!failure.message().contains("now"), "{}", failure.message());
+        assert!(!failure.message().contains("replaced"), "{}", failure.message());
     }
 
     #[test]
@@ -155,10 +155,10 @@ mod tests {
             args.extend(command.split(' ').map(OsString::from));
             args.push(old.into());
             let Err(Stop::Wrong(failure)) = parse(&args) else { panic!("{command} {old} is read") };
-            assert_eq!(failure.message(), format!("{old} is called {new} now"));
+            assert_eq!(failure.message(), format!("{old} was replaced by {new}"));
         }
         let args = ["git-pggit", "store", "list", "--prove"].map(OsString::from);
         let Err(Stop::Wrong(failure)) = parse(&args) else { panic!() };
-        assert!(failure.message().contains("--prove") && !failure.message().contains("now"));
+        assert!(failure.message().contains("--prove") && !failure.message().contains("replaced"));
     }
 }

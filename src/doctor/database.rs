@@ -21,7 +21,7 @@ use crate::workspace::{connect, places, store};
 pub(super) fn look(database: &DatabaseConfig, workspace: &Workspace, findings: &mut Findings) {
     match &database.url {
         Some(url) => findings.ok("url", url.value.to_string()),
-        None => findings.ok("url", "not set: libpq's own variables and defaults decide"),
+        None => findings.ok("url", "not set: libpq's own variables and defaults apply"),
     }
     let facts = match connect::connect(workspace, database) {
         Ok(client) => server(&client, database, workspace, findings),
@@ -79,7 +79,7 @@ fn mark(client: &Client, workspace: &Workspace, findings: &mut Findings) {
         Ok(None) => drop(
             findings
                 .problem("mark", format!("{mark} is not a commit of this repository"))
-                .remedy("fetch it: git fetch --all")
+                .remedy("fetch the commit: git fetch --all")
                 .remedy(format!("or correct the mark: {AGAIN}")),
         ),
         Err(failure) => drop(findings.failure("mark", failure)),
@@ -101,9 +101,9 @@ fn privileges(
         let finding = findings.warning("set mark", format!("{user} may not record the mark"));
         if facts.major >= 15 {
             finding.remedy(format!("GRANT SET ON PARAMETER \"pggit.commit\" TO {user}"));
-            finding.remedy("and the role must own the database, or be a member of the role that does");
+            finding.remedy("and the role must own the database, or be a member of the owner");
         } else {
-            finding.remedy("before PostgreSQL 15 only a superuser may: run 'git pggit mark' as one");
+            finding.remedy("before PostgreSQL 15 only a superuser may: run 'git pggit mark' as a superuser");
         }
     }
     if may.unreadable.count == 0 {
@@ -119,11 +119,11 @@ fn privileges(
             .remedy(format!("ALTER ROLE {user} BYPASSRLS"));
     }
     match (database.dump.globals, facts.can_read_role_passwords) {
-        (Globals::All, false) => drop(
-            findings
-                .problem("roles", format!("{user} may not read the passwords of roles"))
-                .remedy(format!("leave them out: git config pggit.{}.globals no-passwords", database.name)),
-        ),
+        (Globals::All, false) => {
+            drop(findings.problem("roles", format!("{user} may not read the passwords of roles")).remedy(
+                format!("skip the passwords: git config pggit.{}.globals no-passwords", database.name),
+            ))
+        }
         (Globals::All, true) => findings.ok("roles", "the role may read the passwords of roles"),
         _ => {}
     }
@@ -142,17 +142,17 @@ fn copying(
 ) -> Result<(), Failure> {
     let (cluster, user) = (client.cluster_facts()?, quote_ident(client.conninfo().user()));
     if cluster.may_replicate {
-        findings.ok("copy", "the role may copy the cluster");
+        findings.ok("copy", "the role may make physical backups");
     } else {
         findings
-            .problem("copy", format!("{user} may not copy the cluster"))
+            .problem("copy", format!("{user} may not make physical backups"))
             .remedy(format!("ALTER ROLE {user} REPLICATION"))
-            .remedy("pg_hba.conf has to have a line for the database \"replication\", too");
+            .remedy("and add a line for the database \"replication\" to pg_hba.conf");
     }
     if database.backup_type.value != BackupType::Full && cluster.summarizes_wal != Some(true) {
         let finding = findings.problem(
             "incremental",
-            format!("{} backups take PostgreSQL 17 and summarize_wal", database.backup_type.value),
+            format!("{} backups require PostgreSQL 17 and summarize_wal", database.backup_type.value),
         );
         match facts.major {
             17.. => finding.remedy("ALTER SYSTEM SET summarize_wal = on; SELECT pg_reload_conf()"),
@@ -223,9 +223,10 @@ fn output(
             },
             Err(error) => {
                 let error = std::io::Error::from(error);
-                findings
-                    .problem("output", format!("{shown} cannot be written: {error}"))
-                    .remedy(format!("choose another: git config pggit.{}.plainDir <dir>", database.name));
+                findings.problem("output", format!("{shown} cannot be written: {error}")).remedy(format!(
+                    "choose another directory: git config pggit.{}.plainDir <dir>",
+                    database.name
+                ));
             }
         },
     }
@@ -236,7 +237,7 @@ fn place(database: &DatabaseConfig, workspace: &Workspace) -> Result<String, Fai
     let url = store::url(workspace, None, database.store.as_ref())?;
     match places::open(workspace, &url, &store::access(workspace, &url)?)? {
         Some(_) => Ok(url.to_string()),
-        None if database.store.is_none() => Ok(format!("{url}, made by the first backup")),
+        None if database.store.is_none() => Ok(format!("{url}, created by the first backup")),
         None => Err(StoreError::NoStore { url: url.to_string() }.into()),
     }
 }

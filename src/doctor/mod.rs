@@ -65,7 +65,7 @@ fn databases(only: Option<&str>, workspace: &Workspace, findings: &mut Findings)
         match settings {
             Ok(settings) => database::look(&settings, workspace, findings),
             // The check of the configuration has reported the invalid setting.
-            Err(_) => drop(findings.problem("settings", "cannot be used")),
+            Err(_) => drop(findings.problem("settings", "are invalid")),
         }
     }
     Ok(())

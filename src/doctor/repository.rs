@@ -50,7 +50,7 @@ fn head(repository: &Repository, findings: &mut Findings) {
     match repository.head() {
         Ok(_) if repository.is_shallow() => {
             findings
-                .warning("history", "this clone is shallow: records on commits before the cut cannot be seen")
+                .warning("history", "this clone is shallow: records on commits outside of it are not visible")
                 .remedy("git fetch --unshallow");
         }
         Ok(_) => findings.ok("history", "complete"),
@@ -82,13 +82,13 @@ fn bytes(workspace: &Workspace, findings: &mut Findings) {
         }
     };
     for gone in &standing.gone {
-        findings.problem("backups", gone.to_string()).remedy("mount it, or bring it back");
+        findings.problem("backups", gone.to_string()).remedy("mount it, or restore it");
     }
     if let Some((count, home)) = &standing.elsewhere {
-        let message = format!("{count} are outside of the places of your configuration, such as {home}");
+        let message = format!("{count} are outside of the configured stores and directories, such as {home}");
         findings
             .warning("backups", message)
-            .remedy("if the place is yours: git config --add pggit.place <place>");
+            .remedy("if you trust the location: git config --add pggit.place <place>");
     }
 }
 
@@ -100,7 +100,10 @@ fn restores(workspace: &Workspace, findings: &mut Findings) {
             for (_, journal, _) in unfinished.into_iter().filter(|(.., is_busy)| !is_busy) {
                 let since = relative_time(journal.begun_at, workspace.now());
                 findings
-                    .warning("restore", format!("one into {}, begun {since}, is not over", journal.place))
+                    .warning(
+                        "restore",
+                        format!("the restore into {}, begun {since}, is unfinished", journal.place),
+                    )
                     .remedy("git pggit backup restore list");
             }
         }
@@ -121,12 +124,12 @@ fn records(schema: &Repository, workspace: &Workspace, findings: &mut Findings) 
         findings.ok("records", format!("kept in {}", beside.git_dir().display()));
         if beside.is_shallow() {
             findings
-                .warning("records", "their history is cut off, and other clones refuse to be given it")
+                .warning("records", "their repository is shallow, and other clones refuse pushes from it")
                 .remedy(format!("git -C {} fetch --unshallow", quoted(&beside.top())));
         }
         if schema.ref_tip(NOTES_REF).is_ok_and(|tip| tip.is_some()) {
             findings
-                .warning("records", "there are others in the repository of the schema history")
+                .warning("records", "there are further records in the repository of the schema history")
                 .remedy("git -c pggit.repository= pggit ledger export > records.jsonl")
                 .remedy("and then: git pggit ledger import records.jsonl");
         }
@@ -179,18 +182,17 @@ fn locks(repository: &Repository, workspace: &Workspace, findings: &mut Findings
             continue;
         }
         stale += 1;
-        let message = format!("{} was made {}", lock.path.display(), relative_time(lock.made_at, now));
-        findings.problem("lock", message).remedy(format!(
-            "if no git is running, it was left behind by a killed one: rm {}",
-            quoted(&lock.path)
-        ));
+        let message = format!("{} was created {}", lock.path.display(), relative_time(lock.made_at, now));
+        findings
+            .problem("lock", message)
+            .remedy(format!("if no git is running, the lock is stale: rm {}", quoted(&lock.path)));
     }
     if stale == 0 {
-        findings.ok("locks", "none was left behind");
+        findings.ok("locks", "no stale lock");
     }
     if let Some(file) = repository.stale_gc_pid() {
         findings
-            .warning("gc", format!("{} names a process that has ended", file.display()))
+            .warning("gc", format!("{} names a process that has exited", file.display()))
             .remedy(format!("a 'git gc' was killed: rm {}, then git gc", quoted(&file)));
     }
 }
@@ -209,7 +211,7 @@ fn configuration(workspace: &Workspace, findings: &mut Findings) {
     };
     let problems = config.problems();
     if problems.is_empty() && config.warnings().is_empty() {
-        findings.ok("configuration", "all settings can be used");
+        findings.ok("configuration", "all settings are valid");
     }
     for warning in config.warnings() {
         findings

@@ -37,7 +37,7 @@ impl From<config::Error> for Failure {
             Error::Retired { new, key, .. } => Self::of(Code::Configuration, &error)
                 .hint(format!("git config {new} \"$(git config {key})\" && git config --unset {key}")),
             Error::NoStore { name, .. } => Self::of(Code::Configuration, &error)
-                .hint(format!("name its place: git config pggit.store.{name}.url <url>")),
+                .hint(format!("configure its URL: git config pggit.store.{name}.url <url>")),
             Error::Value { origin, .. } | Error::Reason { origin, .. } | Error::DatabaseName { origin, .. } => {
                 let usage = *origin == config::Origin::CommandLine;
                 Self::of(if usage { Code::Usage } else { Code::Configuration }, &error)
@@ -49,8 +49,8 @@ impl From<config::Error> for Failure {
                     return failure;
                 }
                 failure
-                    .hint("take the password out of the URL and put it into ~/.pgpass, a service file or PGPASSWORD")
-                    .hint("change it, too, if other people can read the place it was written to")
+                    .hint("remove the password from the URL and put it into ~/.pgpass, a service file or PGPASSWORD")
+                    .hint("change the password, too, if other people could read the URL")
             }
             Error::UnknownDatabase { known, nearest, .. } => {
                 let failure = Self::of(Code::NotFound, &error);
@@ -58,7 +58,7 @@ impl From<config::Error> for Failure {
                 match nearest {
                     Some(nearest) => failure.hint(format!("did you mean '{nearest}'?")),
                     None if known.is_empty() => failure.hint(ADD),
-                    None => failure.hint(format!("configured are: {}", names.join(", "))),
+                    None => failure.hint(format!("configured databases: {}", names.join(", "))),
                 }
             }
             Error::NoDatabase => Self::of(Code::Configuration, &error).hint(ADD),
@@ -66,7 +66,7 @@ impl From<config::Error> for Failure {
                 "'eval \"$(aws configure export-credentials --profile {profile} --format env)\"' gives the keys of any profile"
             )),
             Error::SeveralDatabases { .. } => Self::of(Code::Ambiguous, &error).hint(
-                "choose one with --database <name>, or for good with 'git config pggit.database <name>'",
+                "choose one with --database <name>, or permanently with 'git config pggit.database <name>'",
             ),
         }
     }
@@ -81,7 +81,7 @@ impl From<Invalid> for Failure {
 impl From<InvalidTime> for Failure {
     fn from(error: InvalidTime) -> Self {
         Self::of(Code::Usage, &error).hint(format!(
-            "write it as 2026-11-21, as 2026-11-21T03:40:06Z, or as a span {} now (units s, m, h, d and w): 90m, 12h, 7d, 2w",
+            "valid times are 2026-11-21, 2026-11-21T03:40:06Z, or a span {} now (units s, m, h, d and w): 90m, 12h, 7d, 2w",
             error.side
         ))
     }
@@ -90,14 +90,14 @@ impl From<InvalidTime> for Failure {
 impl From<git::Error> for Failure {
     fn from(error: git::Error) -> Self {
         use git::Error;
-        const FETCH: &str = "the history of this clone is cut off; 'git fetch --unshallow' gets the rest";
+        const FETCH: &str = "this clone is shallow; 'git fetch --unshallow' fetches the rest of the history";
         let failure = |code| Self::of(code, &error);
         match &error {
             Error::Signing { .. } => Self::of(Code::Configuration, &error)
-                .hint("git signs in the same way: try 'git commit --allow-empty -S'; 'pggit.sign' says whether to sign"),
+                .hint("git signs in the same way: test it with 'git commit --allow-empty -S'; see also 'pggit.sign'"),
             Error::NotARepository { message, .. } if message.contains("not a git repository") => {
                 failure(Code::NotARepository)
-                    .hint("run the command inside of your schema repository, or name it with -C <dir>")
+                    .hint("run the command inside of your schema repository, or name the repository with -C <dir>")
             }
             Error::NotARepository { .. } => failure(Code::NotARepository),
             Error::Extension { extension, .. } => {
@@ -105,10 +105,10 @@ impl From<git::Error> for Failure {
                 let failure = failure(Code::Conflict);
                 match extension.to_ascii_lowercase().split(' ').next() {
                     Some("refstorage") => failure
-                        .hint("convert it: git refs migrate --ref-format=files")
+                        .hint("convert the repository: git refs migrate --ref-format=files")
                         .hint(format!("or {CLONE}")),
                     Some("partialclone") => failure
-                        .hint("fetch what it lacks: git fetch --refetch --no-filter <remote>")
+                        .hint("fetch the missing objects: git fetch --refetch --no-filter <remote>")
                         .hint("then: git config --unset remote.<remote>.promisor; git config --unset extensions.partialClone"),
                     _ => failure.hint(CLONE),
                 }
@@ -116,16 +116,16 @@ impl From<git::Error> for Failure {
             // The detail of the library is meant for its own developers.
             Error::UnknownRevision { detail, .. } if detail.contains('{') || detail.is_empty() => failure(Code::NotFound),
             Error::UnknownRevision { detail, .. } => failure(Code::NotFound).cause(detail.clone()),
-            Error::AmbiguousRevision { .. } => failure(Code::Ambiguous).hint("use more of its name"),
+            Error::AmbiguousRevision { .. } => failure(Code::Ambiguous).hint("use a longer prefix"),
             Error::Unborn { .. } => {
-                failure(Code::NotFound).hint("a backup belongs to a commit; make one with 'git commit' first")
+                failure(Code::NotFound).hint("a backup belongs to a commit; create one with 'git commit' first")
             }
             Error::Missing { shallow: true, .. } => failure(Code::NotFound).hint(FETCH),
             Error::Missing { .. } | Error::Vanished { .. } => {
                 failure(Code::Damaged).hint("check the repository with 'git fsck'")
             }
             Error::NoIdentity => failure(Code::Configuration)
-                .hint("tell git who you are: git config --global user.name <name>")
+                .hint("configure your identity: git config --global user.name <name>")
                 .hint("and: git config --global user.email <mail>"),
             Error::LostRace { .. } => failure(Code::Busy).hint("try again"),
             Error::Program { .. } => failure(Code::ToolFailed),
@@ -146,35 +146,46 @@ impl From<ledger::Error> for Failure {
             }
             Error::Ambiguous { ref candidates, .. } => {
                 const SHOWN: usize = 10;
-                let failure = failure(Code::Ambiguous).hint("use more of the id; it could be one of");
-                let failure = candidates.iter().take(SHOWN).fold(failure, |failure, line| failure.hint(format!("  {line}")));
+                let failure = failure(Code::Ambiguous).hint("use a longer prefix of the id; it matches");
+                let failure = candidates
+                    .iter()
+                    .take(SHOWN)
+                    .fold(failure, |failure, line| failure.hint(format!("  {line}")));
                 if candidates.len() > SHOWN {
                     return failure.hint(format!("  and {} more", candidates.len() - SHOWN));
                 }
                 failure
             }
             Error::NotRegistered { .. } => {
-                failure(Code::NotFound).hint("an event of kind `registered` makes one")
+                failure(Code::NotFound).hint("an event of kind `registered` creates a record")
             }
             Error::Refused { .. } | Error::RemoteRejected { .. } => failure(Code::Conflict),
             Error::Event(_) => failure(Code::Usage),
-            Error::Damaged { ref commit, .. } => failure(Code::Damaged)
-                .hint(format!("its history is in 'git log -p refs/backups/{commit}'; the version before may be whole")),
-            Error::Export { .. } => failure(Code::Damaged).hint("'git pggit fsck' says what is wrong with the ledger"),
+            Error::Damaged { ref commit, .. } => failure(Code::Damaged).hint(format!(
+                "'git log -p refs/backups/{commit}' shows its history; an earlier version may be intact"
+            )),
+            Error::Export { .. } => {
+                failure(Code::Damaged).hint("'git pggit fsck' lists the errors of the ledger")
+            }
             Error::Import { .. } => failure(Code::Usage).hint("nothing was written"),
             Error::MissingCommits { ref commits } => {
                 const SHOWN: usize = 10;
                 let failure = failure(Code::NotFound);
-                let failure = commits.iter().take(SHOWN).fold(failure, |failure, commit| failure.cause(commit.to_string()));
+                let failure = commits
+                    .iter()
+                    .take(SHOWN)
+                    .fold(failure, |failure, commit| failure.cause(commit.to_string()));
                 let failure = match commits.len().saturating_sub(SHOWN) {
                     0 => failure,
                     more => failure.cause(format!("and {more} more")),
                 };
-                failure.hint("fetch the schema history that they are in, leave their backups out with --skip-missing, or take them with --allow-missing-commits")
+                failure.hint(
+                    "fetch the missing schema history, or use --skip-missing or --allow-missing-commits",
+                )
             }
             Error::Busy { .. } => failure(Code::Busy).hint(
-                "many write to this ledger at the same time, or a '.lock' file was left behind by a killed git; \
-                 'git pggit doctor' looks for those",
+                "many processes write to this ledger, or a killed git has left a '.lock' file; \
+                 run 'git pggit doctor'",
             ),
         }
     }
@@ -186,19 +197,19 @@ impl From<pg::Error> for Failure {
         let failure = |code| Self::of(code, &error);
         match &error {
             Error::Unreachable { .. } => {
-                failure(Code::DatabaseUnreachable).hint("is the server running, and is the URL right? 'git pggit database show'")
+                failure(Code::DatabaseUnreachable).hint("check that the server is running, and check the URL: 'git pggit database show'")
             }
             Error::AuthFailed { .. } => failure(Code::DatabaseUnreachable)
-                .hint("passwords are taken from ~/.pgpass, a service file or PGPASSWORD, as psql takes them"),
+                .hint("put the password into ~/.pgpass, a service file or PGPASSWORD, as for psql"),
             Error::DatabaseMissing { .. } => failure(Code::DatabaseUnreachable).hint("'psql -l' lists the databases of a server"),
             Error::TooManyConnections { .. } | Error::Starting { .. } => failure(Code::Busy).hint("try again in a moment"),
             Error::Tls { .. } | Error::ConnectionLost { .. } => failure(Code::DatabaseUnreachable),
             Error::DatabaseExists { .. } | Error::DatabaseInUse { .. } => failure(Code::Conflict),
             Error::OwnedByOther { owner, .. } => failure(Code::Conflict)
-                .hint(format!("nothing of it was used; if {owner} has set the queue up, connect as {owner}"))
-                .hint("else drop what is there, or choose another database: git config pggit.queue <url>"),
+                .hint(format!("nothing of {owner} was used; if {owner} has created the queue, connect as {owner}"))
+                .hint("otherwise drop the existing objects, or choose another database: git config pggit.queue <url>"),
             Error::PermissionDenied { what, .. } if what.contains("pggit.commit") => failure(Code::DatabaseUnreachable)
-                .hint("a superuser can allow it: GRANT SET ON PARAMETER \"pggit.commit\" TO <role> (PostgreSQL 15 and later)"),
+                .hint("a superuser can grant the privilege: GRANT SET ON PARAMETER \"pggit.commit\" TO <role> (PostgreSQL 15 and later)"),
             Error::PermissionDenied { .. } => failure(Code::DatabaseUnreachable),
             Error::BadConnInfo { .. } => failure(Code::Configuration),
             Error::BadName { .. } | Error::BadMark { .. } => failure(Code::Usage),
@@ -251,7 +262,7 @@ impl From<tools::Error> for Failure {
             Error::Process(process::Error::Interrupted { .. }) => failure(Code::Interrupted),
             Error::Destination { source, .. } => match source.kind() {
                 std::io::ErrorKind::DirectoryNotEmpty => failure(Code::Conflict)
-                    .hint("nothing was changed; a backup is restored into a directory that is missing or empty"),
+                    .hint("nothing was changed; restore into a directory that is missing or empty"),
                 _ => failure(Code::Destination),
             },
             Error::Tool { tool, fault } => of_fault(tool, fault, failure),
@@ -294,22 +305,22 @@ fn of_refusal(refusal: &pg::Refusal, failure: Failure) -> Failure {
 fn of_fault(tool: &str, fault: &ExternalError, failure: impl Fn(Code) -> Failure) -> Failure {
     match fault {
         ExternalError::Missing => failure(Code::ToolFailed)
-            .hint(format!("install {tool}, or say where it is: git config pggit.<database>.{tool} <program>")),
+            .hint(format!("install {tool}, or configure its path: git config pggit.<database>.{tool} <program>")),
         ExternalError::NotConfigured(key) => failure(Code::Configuration)
-            .hint(format!("say what {tool} calls the database: git config pggit.<database>.{key} <name>")),
+            .hint(format!("configure the name of the database in {tool}: git config pggit.<database>.{key} <name>")),
         ExternalError::Root => failure(Code::Configuration).hint(
-            "say which user has the repository, and it is run as that one: git config pggit.<database>.toolUser postgres",
+            "configure the user that owns the repository: git config pggit.<database>.toolUser postgres",
         ),
-        ExternalError::NoUser(_) => failure(Code::Configuration).hint("pggit.<database>.toolUser names the user"),
+        ExternalError::NoUser(_) => failure(Code::Configuration).hint("set pggit.<database>.toolUser to an existing user"),
         ExternalError::NotRoot(user) => failure(Code::Configuration)
             .hint(format!("run git pggit as root or as {user}, or remove pggit.<database>.toolUser")),
         ExternalError::TooOld { .. } => failure(Code::ToolFailed).hint(format!("install a newer {tool}")),
         ExternalError::Unknown(_) => failure(Code::NotFound)
-            .hint("see pggit.<database>.pgbackrestStanza or .barmanServer, and the configuration file of the tool"),
+            .hint("check pggit.<database>.pgbackrestStanza or .barmanServer, and the configuration file of the tool"),
         ExternalError::NoBackup(_) => {
-            failure(Code::NotFound).hint("'git pggit backup reconcile' compares the ledger with what the tool has")
+            failure(Code::NotFound).hint("'git pggit backup reconcile' compares the ledger with the catalogue of the tool")
         }
-        ExternalError::Busy(_) => failure(Code::Busy).hint("try again when the other one is done"),
+        ExternalError::Busy(_) => failure(Code::Busy).hint("run the command again when the other process has finished"),
         ExternalError::Server(_) => failure(Code::DatabaseUnreachable),
         ExternalError::Refused(_) => failure(Code::Conflict),
         ExternalError::Unsupported(_) => failure(Code::Usage),
@@ -320,28 +331,25 @@ fn of_fault(tool: &str, fault: &ExternalError, failure: impl Fn(Code) -> Failure
 /// Returns a hint for some error messages of pg_basebackup.
 fn hint_for(said: &str) -> Option<&'static str> {
     let hints = [
-        (
-            "has already been removed",
-            "let the server keep more of its log (wal_keep_size), or use --wal stream",
-        ),
+        ("has already been removed", "increase wal_keep_size of the server, or use --wal stream"),
         (
             "no pg_hba.conf entry for replication",
-            "pg_hba.conf has to have a line for the database \"replication\"",
+            "add a line for the database \"replication\" to pg_hba.conf",
         ),
         (
             "WAL summaries are required",
-            "the server removed its summaries of what changed (wal_summary_keep_time): --type full",
+            "the server has removed its WAL summaries (wal_summary_keep_time): use --type full",
         ),
-        ("too many WAL senders", "max_wal_senders of the server is too low, or try again in a moment"),
+        ("too many WAL senders", "increase max_wal_senders of the server, or try again in a moment"),
         (
             "requested starting point",
-            "the server has no longer what the backup before was made of: --type full",
+            "the server does not have the WAL since the parent backup any more: use --type full",
         ),
     ];
     if said.contains("ERROR:  role \"") && said.contains("\" does not exist") {
         // Policies and user mappings also cause this error: --no-owner and --no-privileges do not
         // leave them out.
-        return Some("--globals makes the roles that the server lacks, if they were backed up with it");
+        return Some("--globals creates missing roles, if the backup contains them");
     }
     hints.iter().find(|(words, _)| said.contains(words)).map(|(_, hint)| *hint)
 }
@@ -352,7 +360,7 @@ impl From<store::Error> for Failure {
         let failure = |code| Self::of(code, &error);
         match &error {
             Error::RootMissing { path } => {
-                failure(Code::Destination).hint(format!("make it first: mkdir -p {}", path.display()))
+                failure(Code::Destination).hint(format!("create the directory: mkdir -p {}", path.display()))
             }
             Error::Full { .. } => {
                 failure(Code::Destination).hint("make room, or choose another directory with --output")
@@ -367,11 +375,11 @@ impl From<store::Error> for Failure {
             | Error::Truncated { .. }
             | Error::Corrupt { .. }
             | Error::Mismatch { .. } => failure(Code::Damaged)
-                .hint("the stored bytes are not those that were written; restore from another backup"),
-            Error::NoStore { url } => failure(Code::NotFound).hint(format!("make one with 'git pggit store init {url}'")),
+                .hint("the stored data is corrupt; restore from another backup"),
+            Error::NoStore { url } => failure(Code::NotFound).hint(format!("create one with 'git pggit store init {url}'")),
             Error::StoreExists { .. } | Error::OtherObject { .. } => failure(Code::Conflict),
             Error::OtherStore { .. } => failure(Code::Conflict)
-                .hint("a copy has the id of what it is a copy of; name an empty place, and 'git pggit store copy' makes one"),
+                .hint("a copy has the id of the original store; name an empty location for 'git pggit store copy'"),
             Error::Replaced { .. }
             | Error::RecordedAsEncrypted { .. }
             | Error::OtherKeys { .. }
@@ -380,14 +388,14 @@ impl From<store::Error> for Failure {
             Error::Newer { .. } => failure(Code::Configuration).hint("use a newer version of git-pggit"),
             Error::NoObject { .. } => failure(Code::NotFound),
             Error::Damaged { .. } => failure(Code::Damaged)
-                .hint("'git pggit store check' says what is damaged and which backups need it"),
+                .hint("'git pggit store check' lists damaged objects and the backups that need them"),
             Error::NoBucket { .. } => failure(Code::Destination)
-                .hint("make it with the cloud's own tools, or correct the URL; docs/store-clouds.md says what it needs"),
+                .hint("create the bucket with the tools of the cloud, or correct the URL; see docs/store-clouds.md"),
             Error::Forbidden { .. } => failure(Code::Destination)
-                .hint("the credentials are those of the cloud's own tools, such as AWS_PROFILE or AZURE_STORAGE_ACCOUNT"),
+                .hint("check the credentials of the cloud's own tools, such as AWS_PROFILE or AZURE_STORAGE_ACCOUNT"),
             Error::Storage { transient, .. } => {
                 let failure = failure(Code::Destination);
-                if *transient { failure.hint("it may succeed later") } else { failure }
+                if *transient { failure.hint("the error may be temporary: try again later") } else { failure }
             }
             Error::NoKey { .. }
             | Error::KeyFile { .. }
@@ -413,28 +421,28 @@ fn about_keys(error: &store::Error) -> Failure {
         Error::NoKey { given, .. } => {
             let failure = failure(Code::Configuration);
             if *given {
-                return failure.hint("'git pggit store key list' shows whose keys fit");
+                return failure.hint("'git pggit store key list' shows the recipients whose keys open the store");
             }
             failure
                 .hint("name a file with an age identity: git config --global pggit.storeIdentity <file>")
-                .hint("or give the passphrase in PGGIT_STORE_PASSPHRASE or in a file that pggit.storePassphraseFile names")
+                .hint("or set the passphrase in PGGIT_STORE_PASSPHRASE or in the file of pggit.storePassphraseFile")
         }
         Error::KeyFile { .. } => failure(Code::Configuration)
-            .hint("pggit.storeIdentity and pggit.storePassphraseFile name such files: 'git pggit config' shows where"),
+            .hint("pggit.storeIdentity and pggit.storePassphraseFile name key files: 'git pggit config' shows their origin"),
         Error::BadPassphrase { .. } => failure(Code::Configuration),
         Error::BadRecipient { .. } => failure(Code::Usage)
-            .hint("'git pggit store key generate <file>' makes an identity and prints its public key"),
+            .hint("'git pggit store key generate <file>' generates an identity and prints its public key"),
         Error::RecipientKnown { .. } => failure(Code::Conflict)
-            .hint("'git pggit store key list' shows all recipients; --label gives another one another label"),
+            .hint("'git pggit store key list' shows all recipients; choose another label with --label"),
         Error::RecipientUnknown { .. } => {
             failure(Code::NotFound).hint("'git pggit store key list' shows all recipients")
         }
-        Error::RecipientAmbiguous { .. } => failure(Code::Ambiguous).hint("use more of the public key, or the label"),
+        Error::RecipientAmbiguous { .. } => failure(Code::Ambiguous).hint("use a longer prefix of the public key, or the label"),
         Error::LastRecipient { .. } => {
-            failure(Code::Conflict).hint("nobody could read the store then; add another recipient first")
+            failure(Code::Conflict).hint("nobody could read the store afterwards; add another recipient first")
         }
         Error::NotEncrypted { .. } => failure(Code::Conflict).hint(
-            "a store is encrypted from the beginning or never; make another one with 'git pggit store init <url> --recipient <key>'",
+            "an existing store cannot be encrypted; create another one with 'git pggit store init <url> --recipient <key>'",
         ),
         _ => failure(Code::Fatal),
     }
@@ -446,14 +454,14 @@ fn against_record(error: &store::Error) -> Failure {
     let failure = |code| Failure::of(code, error);
     match error {
         Error::Replaced { .. } => failure(Code::Conflict)
-            .hint("name the store that the backups are in: 'git config pggit.store <url>', or --from <place>"),
+            .hint("name the store of the backups: 'git config pggit.store <url>', or --from <place>"),
         Error::OutsideRoots { .. } => failure(Code::Conflict)
-            .hint("a record of somebody else may lead anywhere; if the place is yours, name it with --from <place>")
-            .hint("or for good: git config --add pggit.place <place>"),
+            .hint("records of other people may name any location; if you trust the location, add --from <place>")
+            .hint("or permanently: git config --add pggit.place <place>"),
         Error::OtherFiles { .. } => failure(Code::Damaged)
-            .hint("the stored bytes are not those that were written; restore from another backup"),
+            .hint("the stored data is corrupt; restore from another backup"),
         _ => failure(Code::Conflict)
-            .hint("somebody may have put another store in its place; 'git pggit store show' shows what it says"),
+            .hint("the store may have been replaced; 'git pggit store show' shows its configuration"),
     }
 }
 
@@ -472,13 +480,13 @@ impl From<queue::Error> for Failure {
                 failure(Code::Configuration).hint("use a newer version of git-pggit")
             }
             Error::Version { .. } => failure(Code::Configuration)
-                .hint("'git pggit queue init' brings it to that version; its role must own the schema"),
+                .hint("'git pggit queue init' upgrades the queue; its role must own the schema"),
             Error::Exposed { .. } => failure(Code::Configuration)
-                .hint("'git pggit queue list' shows them; cancel those that are not yours with 'git pggit queue cancel'")
-                .hint("then forbid pushes to them: git config --add receive.hideRefs refs/pggit"),
+                .hint("'git pggit queue list' shows all jobs; cancel unknown jobs with 'git pggit queue cancel'")
+                .hint("then forbid pushes to the queue: git config --add receive.hideRefs refs/pggit"),
             Error::Fetched { ref remote, .. } => {
                 let key = format!("remote.{remote}.fetch");
-                failure(Code::Configuration).hint(format!("leave them out: git config --add {key} '^refs/pggit/*'"))
+                failure(Code::Configuration).hint(format!("exclude these refs: git config --add {key} '^refs/pggit/*'"))
             }
             Error::Watch { .. } => failure(Code::Fatal),
         }
@@ -490,7 +498,9 @@ impl From<automation::InvocationError> for Failure {
         let failure = Self::of(Code::Usage, &error);
         match error {
             automation::InvocationError::NotUtf8(_) => failure,
-            automation::InvocationError::LineBreak => failure.hint("'git pggit schedule systemd' can"),
+            automation::InvocationError::LineBreak => {
+                failure.hint("use 'git pggit schedule systemd' instead")
+            }
         }
     }
 }
@@ -506,9 +516,9 @@ impl From<wal::Error> for Failure {
             Error::Tools(error) => error.into(),
             Error::Invalid(error) => error.into(),
             Error::ControlFile { .. } => failure(Code::Usage).hint(
-                "run it in the data directory, as archive_command and restore_command do, or name it with --pgdata",
+                "run the command in the data directory, as PostgreSQL does, or name the directory with --pgdata",
             ),
-            Error::Spool { .. } => failure(Code::Destination).hint("TMPDIR says where it is"),
+            Error::Spool { .. } => failure(Code::Destination).hint("choose another directory with TMPDIR"),
             Error::Target { .. } | Error::Directory { .. } => failure(Code::Destination),
             Error::File { .. } | Error::NotArchived { .. } => failure(Code::NotFound),
             Error::Occupied { .. } => failure(Code::Busy),
@@ -563,9 +573,9 @@ impl From<worker::job::Error> for Failure {
 }
 
 /// Advice for a machine without a user that may run a server.
-pub(super) const MAKE_USER: &str = "make a user that owns nothing else: useradd --system --no-create-home --shell /usr/sbin/nologin pggit-scratch";
+pub(super) const MAKE_USER: &str = "create a user that owns nothing else: useradd --system --no-create-home --shell /usr/sbin/nologin pggit-scratch";
 pub(super) const NAME_USER: &str =
-    "another one that owns no server can be named: git config pggit.scratchUser <user>";
+    "or name another user that owns no server: git config pggit.scratchUser <user>";
 
 /// Returns the advice for a missing server of a major version.
 pub(super) fn server_wanted(major: u32) -> String {
@@ -599,7 +609,7 @@ impl From<verify::Error> for Failure {
                 failure(Code::ToolFailed)
             }
             Error::Deadline { .. } => failure(Code::ToolFailed)
-                .hint("give it more time: git config pggit.<database>.verifyTimeout <duration>"),
+                .hint("increase the time limit: git config pggit.<database>.verifyTimeout <duration>"),
             Error::Interrupted { .. } => failure(Code::Interrupted).hint("no verdict was recorded"),
         }
     }
@@ -613,8 +623,8 @@ impl From<artifacts::Error> for Failure {
             Error::UnknownTool { .. } => {
                 let known: Vec<_> = config::Tool::KNOWN.iter().map(|(word, _)| *word).collect();
                 let failure =
-                    Self::of(Code::Configuration, &error).hint(format!("known are {}", known.join(", ")));
-                failure.hint("one of your own needs a command: git config pggit.tool.<tool>.backup; see docs/custom-tools.md")
+                    Self::of(Code::Configuration, &error).hint(format!("known tools: {}", known.join(", ")));
+                failure.hint("a custom tool needs a command: git config pggit.tool.<tool>.backup; see docs/custom-tools.md")
             }
         }
     }
@@ -630,19 +640,18 @@ impl From<backup::Error> for Failure {
             Error::Tools(error) => error.into(),
             Error::Store(error) => error.into(),
             other @ Error::MarkDiffers { .. } => Self::of(Code::Conflict, &other)
-                .hint("the database says what was migrated into it; leave out --commit to use that")
-                .hint("or use --force to record the backup on this commit and both in the record"),
+                .hint("leave out --commit to use the commit recorded in the database")
+                .hint("or use --force to back up onto the given commit; the record then names both commits"),
             other @ Error::MarkUnknown { .. } => Self::of(Code::Conflict, &other)
                 .hint("the database belongs to another repository, or its commit was not fetched")
                 .hint("name the commit with --commit and --force, or correct the mark with 'git pggit mark'"),
             other @ Error::CommitDoubtful { .. } => Self::of(Code::Conflict, &other)
                 .hint("'git pggit migrations' shows the state of each migration; 'git pggit mark' records the commit"),
             Error::Artifacts(error) => error.into(),
-            other @ Error::NoCatalogue { .. } => Self::of(Code::Usage, &other).hint(
-                "there is one of pgbackrest and barman, and of tools of your own with pggit.tool.<tool>.list",
-            ),
+            other @ Error::NoCatalogue { .. } => Self::of(Code::Usage, &other)
+                .hint("pgbackrest and barman have a catalogue, and custom tools with pggit.tool.<tool>.list"),
             other @ Error::BaseUnreadable { .. } => {
-                Self::of(Code::Damaged, &other).hint("make a full backup, which needs no other: --type full")
+                Self::of(Code::Damaged, &other).hint("make a full backup: --type full")
             }
             other @ Error::NotAgain { reason: backup::NotAgain::BeingMade, .. } => {
                 Self::of(Code::Busy, &other)
@@ -660,18 +669,18 @@ impl From<workspace::artifacts::RemovalRefused> for Failure {
         let failure = Self::of(Code::Conflict, &error);
         match &error {
             Refused::RecordUnreadable { .. } => {
-                failure.with_code(Code::Damaged).hint("'git pggit fsck' says what is wrong with it")
+                failure.with_code(Code::Damaged).hint("'git pggit fsck' lists the errors of the ledger")
             }
             Refused::InProgress { .. } => {
-                failure.hint("'git pggit backup fail' ends it, if it was interrupted")
+                failure.hint("if the backup was interrupted, record that with 'git pggit backup fail'")
             }
-            Refused::Deleted { .. } => {
-                failure.hint("'--recorded' removes them; 'git pggit backup log' says who deleted it")
-            }
-            Refused::Held { .. } => failure.hint("'git pggit backup release' lifts the hold"),
+            Refused::Deleted { .. } => failure.hint(
+                "'--recorded' removes the artifact; 'git pggit backup log' shows who deleted the backup",
+            ),
+            Refused::Held { .. } => failure.hint("'git pggit backup release' releases the hold"),
             Refused::Needed { by, .. } => failure.cause(format!("backup {by}")),
             Refused::Recorded { .. } => {
-                failure.hint("'--recorded' records that it is deleted, and removes it")
+                failure.hint("'--recorded' records the backup as deleted, and removes the artifact")
             }
         }
     }
@@ -693,21 +702,20 @@ impl From<workspace::Error> for Failure {
             }
             Error::RecordsRepository { ref reason, .. } => Self::of(Code::Configuration, &error)
                 .cause(reason.clone())
-                .hint("'git pggit init --repository <dir>' sets one up"),
+                .hint("'git pggit init --repository <dir>' creates such a repository"),
             Error::SeveralStateTables { .. } => Self::of(Code::Ambiguous, &error),
             Error::AmbiguousMigrations { .. } => Self::of(Code::Ambiguous, &error)
                 .hint("name the directory: git config pggit.<database>.migrations <directory>"),
             Error::NoDirectory | Error::NotOneLine { .. } => Self::of(Code::Usage, &error),
-            Error::PasswordInArguments => {
-                Self::of(Code::Usage, &error).hint("put it into ~/.pgpass, a service file or PGPASSWORD")
-            }
+            Error::PasswordInArguments => Self::of(Code::Usage, &error)
+                .hint("put the password into ~/.pgpass, a service file or PGPASSWORD"),
             Error::Credentials { .. } => Self::of(Code::Configuration, &error),
             Error::PlaceMissing { ref command, .. } => Self::of(Code::Destination, &error)
-                .hint("mount it, or bring it back")
-                .hint(format!("if the backups are lost for good, '{command}' makes an empty one")),
+                .hint("mount it, or restore it")
+                .hint(format!("if the backups are permanently lost, '{command}' creates an empty one")),
             Error::OtherStore { source, command } => match source {
                 store::Error::Replaced { .. } => {
-                    Self::from(source).hint(format!("if that is what you want: {command}"))
+                    Self::from(source).hint(format!("to accept the other store: {command}"))
                 }
                 // Accepting a store does not replace the recorded keys, which are still required.
                 source => Self::from(source),

@@ -68,21 +68,26 @@ const fn row(code: Code, name: &'static str, status: u8, meaning: &'static str) 
 impl Code {
     /// The table of all codes, in the order of their exit status.
     pub const ALL: &'static [Meaning] = &[
-        row(Self::Done, "done", 0, "The command did what it was asked to do."),
+        row(Self::Done, "done", 0, "The command succeeded."),
         row(Self::Negative, "negative", 1, "The answer to the question is no."),
         row(Self::NotFound, "not-found", 10, "A backup, commit or database of that name does not exist."),
         row(
             Self::Ambiguous,
             "ambiguous",
             11,
-            "A name stands for several things, or none was chosen among several.",
+            "A name matches several objects, or none of several was chosen.",
         ),
-        row(Self::Conflict, "conflict", 12, "The state does not allow it, or the thing exists already."),
+        row(
+            Self::Conflict,
+            "conflict",
+            12,
+            "The state does not allow the operation, or the object exists already.",
+        ),
         row(
             Self::ToolFailed,
             "tool-failed",
             13,
-            "A program such as pg_dump or git failed; its own words are shown.",
+            "A program such as pg_dump or git failed; its own message is shown.",
         ),
         row(
             Self::DatabaseUnreachable,
@@ -90,35 +95,45 @@ impl Code {
             14,
             "PostgreSQL cannot be reached or refuses the connection.",
         ),
-        row(Self::Destination, "destination", 15, "The place to write to is missing, read-only or full."),
+        row(Self::Destination, "destination", 15, "The destination is missing, read-only or full."),
         row(Self::Damaged, "damaged", 16, "A record or an artifact is damaged."),
-        row(Self::Busy, "busy", 17, "Somebody else is at work on it; the same command may succeed later."),
+        row(
+            Self::Busy,
+            "busy",
+            17,
+            "Another process holds a needed resource; the same command may succeed later.",
+        ),
         row(
             Self::NotARepository,
             "not-a-repository",
             18,
             "The directory does not belong to a git repository.",
         ),
-        row(Self::Configuration, "configuration", 19, "A setting is missing or wrong."),
+        row(Self::Configuration, "configuration", 19, "A setting is missing or invalid."),
         row(
             Self::Untestable,
             "untestable",
             125,
-            "`git pggit with` has no backup for the commit, or none that leads to it, so the program was not run; `git bisect run` passes over it.",
+            "`git pggit with` has no backup for the commit, or none that leads to the commit, so the program was not run; `git bisect run` skips the commit.",
         ),
         row(
             Self::Fatal,
             "fatal",
             128,
-            "Anything else that stopped the command, including errors in git-pggit itself.",
+            "Any other error that stopped the command, including errors in git-pggit itself.",
         ),
-        row(Self::Usage, "usage", 129, "The command line is wrong."),
-        row(Self::Interrupted, "interrupted", 130, "The user ended the command, for example with Ctrl-C."),
+        row(Self::Usage, "usage", 129, "The command line is invalid."),
+        row(
+            Self::Interrupted,
+            "interrupted",
+            130,
+            "The user interrupted the command, for example with Ctrl-C.",
+        ),
         row(
             Self::BrokenPipe,
             "broken-pipe",
             141,
-            "The reader of the output went away; nothing is said about it.",
+            "The reader of the output closed the pipe; no message is printed.",
         ),
     ];
 
@@ -147,18 +162,18 @@ pub fn reference() -> String {
 }
 
 const INTRODUCTION: &str = "\
-<!-- Generated from `src/failure/mod.rs`; `make doc` writes it again. -->
+<!-- Generated from `src/failure/mod.rs`; `make doc` regenerates it. -->
 
 # Exit codes
 
-A command ends with one of these. Statuses and names are stable; treat a status that is not listed as a failure.
+A command exits with one of these statuses. Statuses and names are stable; treat an unlisted status as a failure.
 
 With `--json` a failure is one JSON object on standard error, in one line:
 
     {\"error\":{\"causes\":[],\"code\":\"not-found\",\"exit\":10,\"hints\":[],\"message\":\"...\"}}
 
 `code` is the name below and `exit` the status. `message`, `causes` and `hints` are for people and may change. Lines
-with a `warning` object instead of `error` may come before it.
+with a `warning` object instead of `error` may precede the error.
 
 | status | name | meaning |
 |---:|---|---|

@@ -15,12 +15,12 @@ impl From<Error> for Failure {
             Error::Store(error) => error.into(),
             Error::Tools(error) => error.into(),
             other @ Error::SchemaDiffers { .. } => Self::of(Code::Negative, &other)
-                .hint("nothing is left of it; --allow-schema-difference restores it all the same"),
+                .hint("the restored data was removed; --allow-schema-difference keeps it despite the difference"),
             other @ Error::NoExpectedSchema { .. } => Self::of(Code::Conflict, &other)
-                .hint("nothing is left of it; a backup of the commit itself would have its schema")
+                .hint("the restored data was removed; a backup of the commit itself would have its schema")
                 .hint("--no-migrate restores the backup at its own commit"),
             other @ Error::NoMonetary { .. } => Self::of(Code::Conflict, &other).hint(
-                "nothing is left of it; install the locale where the server runs, and restart the server",
+                "the restored data was removed; install the locale where the server runs, and restart the server",
             ),
             Error::Refused(refusal) => (*refusal).into(),
             Error::NoServer(error) => {
@@ -28,12 +28,12 @@ impl From<Error> for Failure {
             }
             Error::LeftBehind { id, source } => Self::from(*source).left_behind(&id),
             Error::NotReplaced { id, source } => Self::from(*source).hint(format!(
-                "what was restored is complete: 'git pggit backup restore resume {id}' puts it in place, '... abort {id}' removes it"
+                "the restored data is complete: 'git pggit backup restore resume {id}' puts it in place, '... abort {id}' removes it"
             )),
             Error::NotSwapped { dbname, restored, aside, source } => {
                 let [dbname, aside, restored] = [dbname, aside, restored].map(|name| quote_ident(&name));
                 Self::from(*source)
-                    .hint(format!("it is restored as database {restored}; when nobody is connected to {dbname}:"))
+                    .hint(format!("the restored database is {restored}; when no session is connected to {dbname}, run:"))
                     .hint(format!(
                         "ALTER DATABASE {dbname} RENAME TO {aside}; ALTER DATABASE {restored} RENAME TO {dbname};"
                     ))
@@ -43,7 +43,7 @@ impl From<Error> for Failure {
             Error::Artifacts(error) => (*error).into(),
             Error::MigrationConflict(ref gap) => of_gap(gap, Self::of(Code::Conflict, &error)),
             other @ Error::Setting { .. } => Self::of(Code::Conflict, &other)
-                .hint("migrations may depend on it; restore the backup with --no-migrate, or as a role that may set it"),
+                .hint("migrations may depend on the setting; use --no-migrate, or restore as a role that may set it"),
             Error::Process(error) => error.into(),
             other @ (Error::NoUser { .. } | Error::OwnsServer { .. }) => {
                 Self::of(Code::Configuration, &other).hint(MAKE_USER).hint(NAME_USER)
@@ -64,8 +64,8 @@ impl From<Error> for Failure {
             Error::Ledger(error) => error.into(),
             Error::Config(error) => error.into(),
             other @ Error::Command { .. } => Self::of(Code::ToolFailed, &other)
-                .hint("it is what pggit.<database>.migrateCommand names; it ran in a worktree of the commit")
-                .hint("nothing is left of what was restored; --no-migrate stops at the commit of the backup"),
+                .hint("pggit.<database>.migrateCommand names this command; it ran in a worktree of the commit")
+                .hint("the restored data was removed; --no-migrate stops at the commit of the backup"),
             other @ Error::Step { .. } => Self::of(Code::ToolFailed, &other),
             other => of_destination(&other),
         }
@@ -81,23 +81,22 @@ fn of_destination(error: &Error) -> Failure {
             if hint.is_empty() { failure } else { failure.hint(*hint) }
         }
         Error::Unmapped { places, .. } => Failure::of(Code::Conflict, error)
-            .hint(format!("to make it where it was, add: {}", mappings(places)))
-            .hint("a path behind the '=' makes it there; it has to be empty or missing"),
-        Error::NoRoom { .. } => {
-            Failure::of(Code::Destination, error).hint("make room, or name a directory elsewhere")
-        }
+            .hint(format!("to create it at the original path, add: {}", mappings(places)))
+            .hint("another path after the '=' relocates it; that directory must be empty or missing"),
+        Error::NoRoom { .. } => Failure::of(Code::Destination, error)
+            .hint("make room, or name a directory on another file system"),
         Error::NothingThere { .. } => {
-            Failure::of(Code::NotFound, error).hint("without --in-place, --into makes it")
+            Failure::of(Code::NotFound, error).hint("without --in-place, --into creates it")
         }
         Error::InUse { .. } => Failure::of(Code::Conflict, error)
-            .hint("what they write would be lost; stop them, or end them with --disconnect"),
+            .hint("writes of these sessions would be lost; stop them, or terminate them with --disconnect"),
         Error::NotOver { id, .. } => Failure::of(Code::Conflict, error)
-            .hint(format!("'git pggit backup restore abort {id}' puts back what was there before"))
+            .hint(format!("'git pggit backup restore abort {id}' undoes that restore"))
             .hint(format!(
-                "'... resume {id}' goes on with it, '... finish {id}' ends it when it is in place"
+                "'... resume {id}' continues it, '... finish {id}' finishes it when it is in place"
             )),
         Error::NoRestore { .. } => Failure::of(Code::NotFound, error)
-            .hint("'git pggit backup restore list' shows those that are not over"),
+            .hint("'git pggit backup restore list' shows unfinished restores"),
         Error::Busy { .. } => Failure::of(Code::Busy, error),
         Error::File { .. } => Failure::of(Code::Destination, error),
         _ => Failure::of(Code::Conflict, error),
@@ -121,7 +120,7 @@ fn mappings(places: &[PathBuf]) -> String {
 fn of_gap(gap: &MigrationConflict, failure: Failure) -> Failure {
     let failure = match gap {
         MigrationConflict::NotAncestor { .. } => {
-            return failure.hint("migrations are not undone; 'git pggit backup find' shows what leads there");
+            return failure.hint("migrations are not undone; 'git pggit backup find' shows usable backups");
         }
         MigrationConflict::NoDirectory { .. } => failure
             .hint("name the directory of the migrations: git config pggit.<database>.migrations <directory>"),
@@ -132,14 +131,14 @@ fn of_gap(gap: &MigrationConflict, failure: Failure) -> Failure {
         | MigrationConflict::NoProof { .. } => failure,
     };
     failure
-        .hint("let the program run them that they are for: git config pggit.<database>.migrateCommand <command>")
-        .hint("or restore the backup as it is, with --no-migrate, or a commit between the two")
+        .hint("configure the program that runs the migrations: git config pggit.<database>.migrateCommand <command>")
+        .hint("or restore the backup at its own commit with --no-migrate, or a commit between the two")
 }
 
 impl Failure {
     /// Adds a hint for a restore whose leftovers could not be removed.
     pub(crate) fn left_behind(self, id: &str) -> Self {
-        self.hint(format!("'git pggit backup restore abort {id}' removes what is left of it"))
+        self.hint(format!("'git pggit backup restore abort {id}' removes the leftovers"))
     }
 }
 
@@ -148,23 +147,23 @@ impl From<Refusal> for Failure {
         let failure = |code| Self::of(code, &refusal);
         match &refusal {
             Refusal::NoSuchBackup { has_commit: true, .. } => {
-                failure(Code::NotFound).hint("--commit goes with a backup")
+                failure(Code::NotFound).hint("--commit requires a backup")
             }
             Refusal::NoSuchBackup { .. } => failure(Code::NotFound)
                 .hint("'git pggit backup list' shows all backups")
-                .hint("it is no commit either"),
+                .hint("there is no commit of that name either"),
             Refusal::SeveralDatabases { .. } => {
                 failure(Code::Ambiguous).hint("choose one with --database <name>")
             }
             Refusal::FailedVerification { failed, commit, .. } => failure(Code::Conflict)
-                .hint(format!("'git pggit backup verify --force {failed}' if the cause is gone"))
-                .hint(format!("'git pggit backup find {}' shows what else there is", commit.short()))
-                .hint("by its own id it is restored all the same, as far as its bytes go"),
+                .hint(format!("if the cause is fixed: 'git pggit backup verify --force {failed}'"))
+                .hint(format!("'git pggit backup find {}' shows other backups", commit.short()))
+                .hint("a restore by the id of the backup is still possible, as far as its data is intact"),
             Refusal::NoCandidate { reasons, has_gap, .. } => {
                 let mut failure = reasons.iter().fold(failure(Code::NotFound), Self::hint);
                 if *has_gap {
                     failure = failure.hint(
-                        "a program of yours can run the migrations: git config pggit.<database>.migrateCommand <command>",
+                        "configure the program that runs the migrations: git config pggit.<database>.migrateCommand <command>",
                     );
                 }
                 failure.hint("'git pggit backup coverage' shows branches and their nearest backups")
@@ -179,10 +178,10 @@ impl From<Refusal> for Failure {
                 failure(Code::NotFound).cause(format!("pggit.{database}.maskScript is set in {origin}"))
             }
             Refusal::NoneCompleteAt { .. } => {
-                failure(Code::NotFound).hint("'git pggit backup list' shows all; a dump leads to no moment")
+                failure(Code::NotFound).hint("'git pggit backup list' shows all backups; a dump supports no point-in-time recovery")
             }
             Refusal::OthersConnected { .. } => failure(Code::Conflict).hint(
-                "what they write would be lost if the migration fails; stop them, or end them with --disconnect",
+                "writes of these sessions would be lost if the migration fails; stop them, or terminate them with --disconnect",
             ),
             Refusal::NoSchema { .. } => failure(Code::Conflict).hint(
                 "no schema was recorded with the backup, see pggit.<database>.recordSchema; restore without --check-schema",
@@ -190,16 +189,16 @@ impl From<Refusal> for Failure {
             Refusal::NoDatabaseName { database, .. } => failure(Code::Conflict)
                 .hint(format!("configure it: git config pggit.{database}.url <url>")),
             Refusal::ArchivingOff => {
-                failure(Code::Usage).hint("switch it on when the cluster takes its place")
+                failure(Code::Usage).hint("enable archiving when the cluster replaces the old one")
             }
             Refusal::DependencyMissing { .. } => {
-                failure(Code::Conflict).hint("'git pggit sync' fetches what others have recorded")
+                failure(Code::Conflict).hint("'git pggit sync' fetches the records of other clones")
             }
             Refusal::PartOfDatabase { .. } => {
-                failure(Code::Usage).hint("--no-migrate restores what the backup has")
+                failure(Code::Usage).hint("--no-migrate restores the part as of the commit of the backup")
             }
             Refusal::OtherDatabase { .. } => {
-                failure(Code::Usage).hint("a copy of a cluster has the others")
+                failure(Code::Usage).hint("a physical backup contains all databases")
             }
             Refusal::Wal(refusal) => of_wal(refusal),
             Refusal::NotConfirmed => failure(Code::Negative),
@@ -218,19 +217,18 @@ fn of_unfinished(refusal: &Refusal) -> Failure {
         Refusal::OtherCluster { expected, .. } => {
             failure(Code::Conflict).hint(format!("the restore was into cluster {expected}"))
         }
-        Refusal::State { id, option, .. } => failure(Code::Conflict)
-            .hint(format!("'git pggit backup restore {option} {id}' is the way to its end")),
+        Refusal::State { id, option, .. } => {
+            failure(Code::Conflict).hint(format!("use 'git pggit backup restore {option} {id}'"))
+        }
         Refusal::NotInPlace { .. } => failure(Code::Conflict)
-            .hint("'git pggit backup restore resume' puts it there, '... abort' ends it"),
+            .hint("'git pggit backup restore resume' puts it in place, '... abort' undoes the restore"),
         Refusal::SeveralUnfinished => {
-            failure(Code::Ambiguous).hint("'git pggit backup restore list' shows them")
+            failure(Code::Ambiguous).hint("'git pggit backup restore list' shows all of them")
         }
-        Refusal::NoSessions { .. } => {
-            failure(Code::Usage).hint("it is into a data directory: stop the server on it, if there is one")
-        }
-        Refusal::Request { .. } => {
-            failure(Code::Damaged).hint("use the version that has begun it to resume, abort or finish it")
-        }
+        Refusal::NoSessions { .. } => failure(Code::Usage)
+            .hint("the restore is into a data directory: stop its server, if it is running"),
+        Refusal::Request { .. } => failure(Code::Damaged)
+            .hint("resume, abort or finish it with the version of git-pggit that began it"),
         Refusal::NotWritable { .. } | Refusal::NoProgram { .. } => failure(Code::Fatal),
         // The database or directory to replace, or the unfinished restore, does not exist.
         _ => failure(Code::NotFound),
@@ -242,12 +240,13 @@ fn of_wal(refusal: &WalRefusal) -> Failure {
     match refusal {
         WalRefusal::NoPositions { .. } | WalRefusal::AfterEnd { .. } => failure(Code::Conflict),
         WalRefusal::NotComplete { .. } => failure(Code::Conflict)
-            .hint("choose an earlier one: 'git pggit backup find --at <time>', or 'latest' with --at"),
-        WalRefusal::NoArchive { .. } => failure(Code::NotFound)
-            .hint("'git pggit wal push' as archive_command, or 'git pggit wal receive', archives it"),
+            .hint("choose an earlier backup: 'git pggit backup find --at <time>', or 'latest' with --at"),
+        WalRefusal::NoArchive { .. } => failure(Code::NotFound).hint(
+            "archive WAL with 'git pggit wal push' as archive_command, or with 'git pggit wal receive'",
+        ),
         WalRefusal::Incomplete { .. } => failure(Code::Conflict)
-            .hint("'git pggit wal check' shows what is missing")
-            .hint("without --at and its like it is restored as it was made"),
+            .hint("'git pggit wal check' shows the gaps")
+            .hint("without a recovery target the backup is restored to its own end"),
         WalRefusal::BeforeEnd { .. } => failure(Code::Conflict).hint("choose an earlier backup"),
     }
 }

@@ -21,7 +21,7 @@ pub struct CommitMigrationsOutput {
     pub evidence: Option<String>,
     /// The migrations in the order in which the tool runs them, then those that only the database has.
     pub migrations: Vec<MigrationOutput>,
-    /// The files that look like migrations and are not understood.
+    /// The files that look like migrations and cannot be parsed.
     pub problems: Vec<ProblemOutput>,
     /// The database that was compared; absent without `--database`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,7 +44,7 @@ pub struct MigrationOutput {
     pub state: Option<State>,
 }
 
-/// A file that is not understood.
+/// A file that cannot be parsed.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ProblemOutput {
     /// The path in the repository.
@@ -58,7 +58,7 @@ pub struct ProblemOutput {
 pub struct ComparedDatabase {
     /// The configured database.
     pub database: DatabaseName,
-    /// The table in which the tool records what is applied; null if the database has none, or if it was not read.
+    /// The table of applied migrations; null if the database has none, or if it was not read.
     pub table: Option<String>,
     /// True if exactly the migrations of the commit are applied; null if that is not known.
     pub at_commit: Option<bool>,
@@ -100,7 +100,7 @@ impl CommitMigrationsOutput {
         database: DatabaseName,
         history: Option<&MigrationHistory>,
     ) -> Self {
-        let reason = Some("it has no table of a migration tool".to_owned());
+        let reason = Some("the database has no table of a migration tool".to_owned());
         let database =
             ComparedDatabase { database, table: None, at_commit: None, by_checksum: false, reason };
         Self { database: Some(database), ..Self::of_commit(commit, history) }
@@ -173,7 +173,7 @@ impl Render for CommitMigrationsOutput {
             ui.table(&self.table())?;
         }
         for ProblemOutput { path, reason } in &self.problems {
-            ui.warning(&format!("{path} is not understood: {reason}"));
+            ui.warning(&format!("cannot parse {path}: {reason}"));
         }
         let Some(ComparedDatabase { database, at_commit, by_checksum, reason, .. }) = &self.database else {
             return Ok(());
@@ -184,7 +184,7 @@ impl Render for CommitMigrationsOutput {
             Some(false) => format!("database {database} is not at commit {commit}: {}", self.counts()),
             None => {
                 let reason = reason.as_deref().unwrap_or_default();
-                format!("it is not known whether database {database} is at commit {commit}: {reason}")
+                format!("cannot tell whether database {database} is at commit {commit}: {reason}")
             }
         })
     }

@@ -32,7 +32,7 @@ pub fn reference() -> String {
 }
 
 const INTRODUCTION: &str = "\
-<!-- Generated from `src/output`; `make doc` writes it again. -->
+<!-- Generated from `src/output`; `make doc` regenerates it. -->
 
 # JSON
 
@@ -42,10 +42,9 @@ removed, and none changes its type. Ignore fields that you do not know. The orde
 
 Times are text in RFC 3339, in UTC with microseconds: `2026-11-21T03:40:06.123456Z`. Names of fields end with their unit:
 `_bytes`, `_s` (seconds). `a.b` is the field `b` of the object `a`, `a[]` is an element of the list `a`, and `a.*` is the
-value of every name in the object `a`. A field that is `null` or absent at times says when.
+value of every name in the object `a`. The meaning of a field says when the field is `null` or absent.
 
-A command that fails may print nothing to standard output. Its [exit code](exit-codes.md) says whether it failed, and the
-error says why.
+A command that fails may print nothing to standard output. Its [exit code](exit-codes.md) and the error show the reason.
 
 ## Commands
 ";

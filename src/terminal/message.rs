@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::domain::Timestamp;
 
-/// The command failed. It is the last line.
+/// The error of a failed command. It is the last line.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Error")]
 pub struct ErrorMessage {
@@ -14,22 +14,22 @@ pub struct ErrorMessage {
     pub error: ErrorFields,
 }
 
-/// Why a command failed.
+/// The reason why a command failed.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ErrorFields {
     /// The name of the [exit code](exit-codes.md).
     pub code: String,
     /// The status of the [exit code](exit-codes.md).
     pub exit: u8,
-    /// The error, in one sentence for people; the words may change.
+    /// The error, in one sentence for people; the text may change.
     pub message: String,
-    /// The errors behind it, the nearest first; the words may change.
+    /// The errors that caused it, the nearest first; the text may change.
     pub causes: Vec<String>,
-    /// Remedies; the words may change.
+    /// Remedies; the text may change.
     pub hints: Vec<String>,
 }
 
-/// Something does not stop the work and deserves a look. The command goes on.
+/// A warning about a problem that does not stop the command.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct WarningMessage {
     /// The warning.
@@ -39,14 +39,14 @@ pub struct WarningMessage {
 /// A warning of a command.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct WarningFields {
-    /// The warning, in one sentence for people; the words may change.
+    /// The warning, in one sentence for people; the text may change.
     pub message: String,
 }
 
-/// A line of the log. `pggit.logLevel` says how much is logged.
+/// A log line. `pggit.logLevel` is the lowest level that is logged.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct LogLine {
-    /// When it was logged.
+    /// The time at which the line was logged.
     pub timestamp: Timestamp,
     /// The level of the line.
     pub level: Level,
@@ -58,19 +58,19 @@ pub struct LogLine {
     pub fields: Map<String, Value>,
 }
 
-/// The level of a line of the log.
+/// The level of a log line.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 #[schemars(inline)]
 pub enum Level {
     /// The work failed.
     Error,
-    /// Something deserves a look.
+    /// A problem that does not stop the work.
     Warn,
-    /// The work goes as usual.
+    /// An ordinary event.
     Info,
-    /// For developers.
+    /// A detail for developers.
     Debug,
-    /// For developers, everything.
+    /// A fine detail for developers.
     Trace,
 }

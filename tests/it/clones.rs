@@ -236,7 +236,10 @@ fn others_are_not_thrown_out_unless_it_is_said() {
         dir.display()
     );
     let said = guard(&history, &[], &comes).fails(1).stderr_text();
-    assert!(said.contains("is as the migration has left it") && said.contains("RENAME TO"), "{said}");
+    assert!(
+        said.contains("is still in the state after the failed migration") && said.contains("RENAME TO"),
+        "{said}"
+    );
     assert!(databases(&history).contains("~before-"), "{}", databases(&history));
     let pid = std::fs::read_to_string(dir.join("pid")).unwrap().trim().parse().unwrap();
     kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();

@@ -217,8 +217,8 @@ fn a_password_is_refused_and_never_shown() {
         "\
 [stderr]
 error: bad value for pggit.main.url: it contains a password
-hint: take the password out of the URL and put it into ~/.pgpass, a service file or PGPASSWORD
-hint: change it, too, if other people can read the place it was written to
+hint: remove the password from the URL and put it into ~/.pgpass, a service file or PGPASSWORD
+hint: change the password, too, if other people could read the URL
 [exit 129]
 "
     );
@@ -276,13 +276,13 @@ fn databases_are_added_listed_shown_and_removed() {
     assert_eq!(
         run(&["remove", "stats"]).snapshot(),
         "[stderr]\nerror: database 'stats' is not in the repository's configuration\n\
-         hint: it is in yours: 'git pggit database remove --global stats'\n[exit 10]\n"
+         hint: it is in the global one: 'git pggit database remove --global stats'\n[exit 10]\n"
     );
     run(&["remove", "--global", "stats"]).success();
     assert_eq!(
         run(&["remove", "main"]).snapshot(),
         "[stderr]\n'main' is no longer the default database\n\
-         removed database 'main' from the repository's configuration\nits backups and their records stay\n[exit 0]\n"
+         removed database 'main' from the repository's configuration\nits backups and their records are kept\n[exit 0]\n"
     );
     assert_eq!(sandbox.pggit(["config"]).snapshot(), table_of_nothing());
 }
@@ -325,7 +325,7 @@ fn a_database_needs_a_repository_or_the_user_s_own_file() {
     assert_eq!(
         add(&[]).snapshot(),
         "[stderr]\nerror: not a git repository (or any of the parent directories): .git\n\
-         hint: run the command inside of your schema repository, or name it with -C <dir>\n[exit 18]\n"
+         hint: run the command inside of your schema repository, or name the repository with -C <dir>\n[exit 18]\n"
     );
     add(&["--global"]).success();
     let output = sandbox.pggit(["config", "--json"]).success();

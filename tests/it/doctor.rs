@@ -112,7 +112,7 @@ fn outside_of_a_repository_the_rest_is_still_checked() {
     let output = doctor(&Sandbox::without_repository(), 1);
     assert!(row(&output, "git").starts_with("ok: 2."));
     assert!(row(&output, "repository").starts_with("problem: not a git repository"));
-    assert_eq!(row(&output, "configuration"), "ok: all settings can be used");
+    assert_eq!(row(&output, "configuration"), "ok: all settings are valid");
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn locks_that_were_left_behind_are_found_and_young_ones_are_not() {
     for lock in locks.iter().chain(&["index.lock"]) {
         fs::write(git.join(lock), "").unwrap();
     }
-    assert_eq!(row(&doctor(&sandbox, 0), "locks"), "ok: none was left behind");
+    assert_eq!(row(&doctor(&sandbox, 0), "locks"), "ok: no stale lock");
     for lock in locks.iter().chain(&["index.lock"]) {
         make_old(&git.join(lock));
     }
@@ -149,17 +149,17 @@ fn locks_that_were_left_behind_are_found_and_young_ones_are_not() {
     assert_eq!(stale.len(), locks.len(), "{stale:#?}");
     for lock in locks {
         assert!(
-            stale.iter().any(|row| row.contains(lock) && row.ends_with("was made 2 hours ago")),
+            stale.iter().any(|row| row.contains(lock) && row.ends_with("was created 2 hours ago")),
             "{stale:#?}"
         );
     }
     // The remedies, run exactly as they are printed, solve the problem.
     for row in found(&output, "lock") {
         let remedy = text(&row["remedies"][0]);
-        let (_, command) = remedy.split_once("killed one: ").unwrap();
+        let (_, command) = remedy.split_once("is stale: ").unwrap();
         let _ = sandbox.output(sandbox.command("sh").args(["-c", command])).success();
     }
-    assert_eq!(row(&doctor(&sandbox, 0), "locks"), "ok: none was left behind");
+    assert_eq!(row(&doctor(&sandbox, 0), "locks"), "ok: no stale lock");
 }
 
 #[test]
@@ -275,7 +275,7 @@ fn servers_marks_programs_and_directories_that_are_not_there() {
     sandbox.git(["config", "pggit.main.plainDir", "/proc/self"]);
     assert!(row(&doctor(&sandbox, 1), "output").starts_with("problem: /proc/self cannot be written"));
     sandbox.git(["config", "--unset", "pggit.main.plainDir"]);
-    assert!(row(&doctor(&sandbox, 0), "store").ends_with("/pggit/store, made by the first backup"));
+    assert!(row(&doctor(&sandbox, 0), "store").ends_with("/pggit/store, created by the first backup"));
     sandbox.git(["config", "pggit.store", "/nonexistent/store"]);
     assert!(
         row(&doctor(&sandbox, 1), "store")

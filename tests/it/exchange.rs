@@ -74,7 +74,7 @@ fn what_is_imported_is_what_was_exported() {
     let other = moved.shop.sandbox.path().join("other");
     command.args(["ledger", "import"]).current_dir(&other).stdin(fs::File::open(&file).unwrap());
     let output = moved.shop.sandbox.output(&mut command).success();
-    assert!(output.stderr_text().contains("3 were here already"), "{}", output.snapshot());
+    assert!(output.stderr_text().contains("3 were known"), "{}", output.snapshot());
     assert_eq!(moved.git_there(&["for-each-ref"]), refs);
     // The temporary copy of the pipe's input was removed.
     let own = other.join(".git/pggit");
@@ -134,7 +134,7 @@ fn nothing_is_written_unless_every_line_is_good() {
         assert_eq!(moved.git_there(&["for-each-ref", "refs/backups", "refs/notes"]), "");
     }
     let output = moved.there(&["ledger", "import", &moved.file(&other_commit), "--skip-missing"]).success();
-    assert!(output.stderr_text().contains("left out 2 backups"), "{}", output.snapshot());
+    assert!(output.stderr_text().contains("skipped 2 backups"), "{}", output.snapshot());
     assert_eq!(moved.git_there(&["for-each-ref", "refs/backups"]).lines().count(), 1);
     let _ = moved.there(&["ledger", "import", "/nowhere/x"]).fails(128);
     // An event that differs from the existing one.

@@ -224,7 +224,7 @@ fn hooks_of_others_are_kept_and_given_back() {
     write_hook(&sandbox.repo().join("tracked-hook"), "#!/bin/sh\ncat >>seen\n");
     symlink("../../tracked-hook", hook(&sandbox, "post-receive")).unwrap();
     let first = sandbox.pggit(["hooks", "install"]).success().stderr_text();
-    assert_eq!(first.matches("aside as").count(), 3, "{first}");
+    assert_eq!(first.matches("renamed ").count(), 3, "{first}");
     let again = sandbox.pggit(["hooks", "install"]).success();
     assert!(again.stderr_text().starts_with("already installed"), "{}", again.snapshot());
     let status = sandbox.pggit(["hooks", "status", "--json"]).success().json();
@@ -284,7 +284,7 @@ fn what_is_in_the_way_is_said_and_left_alone() {
     // Hooks are disabled: a file is in place of the directory.
     sandbox.git(["config", "core.hooksPath", "/dev/null"]);
     let stderr = sandbox.pggit(["hooks", "install"]).fails(12).stderr_text();
-    assert!(stderr.contains("hooks are switched off: core.hooksPath is /dev/null"), "{stderr}");
+    assert!(stderr.contains("hooks are disabled: core.hooksPath is /dev/null"), "{stderr}");
     // A directory in which no file can be created, not even by root.
     sandbox.git(["config", "core.hooksPath", "/proc/1"]);
     let _ = sandbox.pggit(["hooks", "install"]).fails(15);

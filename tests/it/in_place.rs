@@ -62,7 +62,7 @@ fn a_database_is_replaced_looked_at_and_put_back_or_kept() {
     history.sql(&format!("comment on database \"{name}\" is 'the live one'"));
     // It needs --force, and fails while other sessions are connected.
     let said = history.pggit(&["backup", "restore", "HEAD", "--in-place"]).fails(129).stderr_text();
-    assert!(said.contains("--force says that you mean it"), "{said}");
+    assert!(said.contains("confirm with --force"), "{said}");
     history.pggit(&["backup", "restore", "HEAD", "--into", "x", "--force"]).fails(129);
     history.unfinished(&["abort"]).fails(10);
     history.unfinished(&["abort", "../x"]).fails(10);
@@ -95,7 +95,7 @@ fn a_database_is_replaced_looked_at_and_put_back_or_kept() {
     let text = history.unfinished(&["list"]).success().stdout_text();
     assert!(text.contains(&name) && text.contains("new"), "{text}");
     let text = history.pggit(&["doctor"]).stdout_text();
-    assert!(text.contains(&format!("one into database {name}")), "{text}");
+    assert!(text.contains(&format!("the restore into database {name}")), "{text}");
     // Only one in-place restore of a database is possible at a time.
     let id = done["id"].as_str().unwrap();
     let said = history.disaster(&[]).fails(12).stderr_text();
@@ -420,7 +420,7 @@ fn a_person_has_to_type_what_is_replaced() {
         (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
     };
     let (status, text) = run("yes");
-    assert!(text.contains(&format!("type {name} to go on")), "{text}");
+    assert!(text.contains(&format!("type {name} to continue")), "{text}");
     assert!(text.contains("nothing was done"), "{text}");
     assert_eq!((status, history.orders().as_str(), history.listed().len()), (Some(1), "0", 0));
     let (status, text) = run(&name);

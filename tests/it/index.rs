@@ -576,7 +576,7 @@ fn maintenance_says_what_it_did() {
     let done = sandbox.pggit(["maintenance"]).success();
     assert_eq!(
         done.stderr_text(),
-        "packed 1 ref\nwrote the commit-graph\nrefreshed the index of 1 backup (1 ref read)\n"
+        "packed 1 ref\nwrote the commit-graph\nupdated the index of 1 backup (1 ref read)\n"
     );
     assert!(!sandbox.git(["for-each-ref", "refs/backups"]).is_empty());
     let json = sandbox.pggit(["maintenance", "--json"]).success().json();

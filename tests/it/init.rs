@@ -57,7 +57,7 @@ fn the_first_run_says_what_it_did_and_the_second_has_nothing_to_do() {
     assert_eq!(
         sandbox.pggit(["init"]).snapshot(),
         "[stderr]\n\
-         made [SANDBOX]/repo/.git/pggit\n\
+         created [SANDBOX]/repo/.git/pggit\n\
          set notes.displayRef = refs/notes/backups*\n\
          set notes.rewriteRef = refs/notes/backups*\n\
          set remote.origin.fetch = +refs/backups/*:refs/pggit/remotes/origin/backups/*\n\
@@ -241,14 +241,14 @@ fn refspecs_that_destroy_records_are_named_with_the_command_that_removes_them() 
         output.contains(
             "warning: 'git fetch origin' overwrites records and notes that were not pushed: \
              remote.origin.fetch = +refs/notes/*:refs/notes/*\n\
-             hint: take it out with: git config --local --fixed-value --unset-all remote.origin.fetch \
+             hint: remove the refspec: git config --local --fixed-value --unset-all remote.origin.fetch \
              '+refs/notes/*:refs/notes/*'\n\
              warning: 'git fetch origin' removes, with --prune, records and notes that were not pushed: "
         ),
         "{output}"
     );
     // The remedies, run exactly as they are printed.
-    for line in output.lines().filter_map(|line| line.strip_prefix("hint: take it out with: ")) {
+    for line in output.lines().filter_map(|line| line.strip_prefix("hint: remove the refspec: ")) {
         let _ = sandbox.output(sandbox.command("sh").args(["-c", line])).success();
     }
     assert_eq!(fetch_values(&sandbox), ["+refs/heads/*:refs/remotes/origin/*", RECORDS, NOTES]);

@@ -31,7 +31,7 @@ fn head_or_any_revision_is_recorded_in_full_shown_and_removed() {
     assert_eq!(
         sandbox.pggit(["mark", "--show"]).snapshot(),
         "[stderr]\nerror: no mark in database 'main'\n\
-         hint: record what it stands on with 'git pggit mark <commit>'\n[exit 1]\n"
+         hint: record the commit with 'git pggit mark <commit>'\n[exit 1]\n"
     );
     assert_eq!(
         sandbox.pggit(["mark", "--show", "--json"]).fails(1).json()["commit"],

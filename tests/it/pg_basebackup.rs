@@ -207,7 +207,7 @@ fn incremental_copies_make_a_chain_and_one_directory() {
     let shop = shop_17();
     // Without a base backup it is a full one, and the program reports that.
     let output = shop.create(&[&COPY[..], &["--type", "incremental", "--name", "full"]].concat()).success();
-    assert!(output.stderr_text().contains("no backup to build on"), "{}", output.snapshot());
+    assert!(output.stderr_text().contains("there is no parent backup"), "{}", output.snapshot());
     let full = record(&shop, output.stdout_text().trim());
     assert_eq!((&full["type"], &full["metadata"]["requested_type"]), (&"full".into(), &"incremental".into()));
     let tablespace = shop.cluster.dir().join("ts");
@@ -350,10 +350,11 @@ fn what_the_server_is_not_set_up_for_is_said_with_what_to_do() {
     shop.sandbox.git(["config", "pggit.shop.type", "incremental"]);
     let said = shop.pggit(&["doctor"]).snapshot();
     assert!(
-        said.contains("\"app\" may not copy the cluster") && said.contains("ALTER ROLE \"app\" REPLICATION"),
+        said.contains("\"app\" may not make physical backups")
+            && said.contains("ALTER ROLE \"app\" REPLICATION"),
         "{said}"
     );
-    assert!(said.contains("incremental backups take PostgreSQL 17 and summarize_wal"), "{said}");
+    assert!(said.contains("incremental backups require PostgreSQL 17 and summarize_wal"), "{said}");
     assert!(said.contains("pg_basebackup"), "{said}");
 }
 

@@ -427,7 +427,7 @@ fn a_place_means_nothing_for_what_a_tool_keeps() {
         &["backup", "plan", "kept", "--into", "x"],
     ] {
         let told = said(&shop, 129, &[args, &from].concat());
-        assert!(told.contains("is kept by barman"), "{args:?}: {told}");
+        assert!(told.contains("is stored by barman"), "{args:?}: {told}");
     }
     said(&shop, 129, &[&["backup", "verify", "--due", "--dry-run"][..], &from].concat());
     said(&shop, 129, &[&["backup", "find", "--no-check"][..], &from].concat());

@@ -301,7 +301,7 @@ fn what_has_failed_its_verification_is_restored_only_by_its_own_id() {
     for asked in ["latest", "oldest", "first"] {
         let text = history.restore(asked, &[]).fails(12).stderr_text();
         assert!(
-            text.contains("has failed its latest verification") && text.contains("by its own id"),
+            text.contains("has failed its latest verification") && text.contains("by the id of the backup"),
             "{text}"
         );
     }

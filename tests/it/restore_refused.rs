@@ -347,7 +347,7 @@ fn an_option_that_means_nothing_is_a_wrong_command_line() {
         (&["restore", "HEAD", "--in-place", "--lsn", "0/1"], "--lsn"),
     ] {
         let said = history.pggit(&[&["backup"], args].concat()).fails(129).stderr_text();
-        assert!(said.starts_with(&format!("error: {option} means nothing with --")), "{args:?}: {said}");
+        assert!(said.starts_with(&format!("error: {option} cannot be used with --")), "{args:?}: {said}");
     }
     for (args, option) in [
         (&["list", "--disconnect"][..], "--disconnect"),

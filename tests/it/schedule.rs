@@ -19,7 +19,7 @@ fn shop() -> Sandbox {
 fn nothing_is_scheduled_unless_somebody_says_so() {
     assert_eq!(
         shop().pggit(["schedule", "list"]).snapshot(),
-        "[stderr]\nhint: nothing is scheduled; 'git config pggit.shop.schedule daily' backs it up every night\n[exit 0]\n"
+        "[stderr]\nhint: nothing is scheduled; 'git config pggit.shop.schedule daily' makes a backup every night\n[exit 0]\n"
     );
     let empty = shop().pggit(["schedule", "next", "--json"]).success().json();
     assert_eq!(empty, serde_json::json!({ "runs": [] }));

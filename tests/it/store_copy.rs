@@ -29,7 +29,7 @@ fn an_empty_place_becomes_a_copy_whenever_it_is_killed() {
     assert!(done.status.success(), "{done:?}");
     let again = place.run("", &args);
     let said = String::from_utf8(again.stdout).unwrap();
-    assert_eq!(said, "copied 0 artifacts with 0 packs (0 B); 6 were there already\n");
+    assert_eq!(said, "copied 0 artifacts with 0 packs (0 B); 6 were already copied\n");
     for (id, content) in &contents {
         assert_eq!(read(&at(&copy), id).unwrap(), *content);
     }

@@ -212,7 +212,7 @@ fn whoever_has_no_key_or_a_wrong_one_is_told_what_to_do() {
         "\
 [stderr]
 error: file://[SANDBOX]/vault: encrypted, and none of the given keys fits
-hint: 'git pggit store key list' shows whose keys fit
+hint: 'git pggit store key list' shows the recipients whose keys open the store
 [exit 19]
 ",
     );
@@ -222,7 +222,7 @@ hint: 'git pggit store key list' shows whose keys fit
 [stderr]
 error: file://[SANDBOX]/vault: encrypted, and no key was given
 hint: name a file with an age identity: git config --global pggit.storeIdentity <file>
-hint: or give the passphrase in PGGIT_STORE_PASSPHRASE or in a file that pggit.storePassphraseFile names
+hint: or set the passphrase in PGGIT_STORE_PASSPHRASE or in the file of pggit.storePassphraseFile
 [exit 19]
 ",
     );
@@ -231,7 +231,7 @@ hint: or give the passphrase in PGGIT_STORE_PASSPHRASE or in a file that pggit.s
         "\
 [stderr]
 error: [SANDBOX]/nobody.key: cannot use key file: no such file
-hint: pggit.storeIdentity and pggit.storePassphraseFile name such files: 'git pggit config' shows where
+hint: pggit.storeIdentity and pggit.storePassphraseFile name key files: 'git pggit config' shows their origin
 [exit 19]
 ",
     );

@@ -327,7 +327,7 @@ fn what_is_written_is_shared_at_once_when_that_is_wanted() {
     // Without the remote, the record is still written.
     sandbox.git(["remote", "set-url", "origin", "/nowhere"]);
     let offline = sandbox.pggit(REGISTER).success();
-    assert!(offline.stderr_text().contains("not shared with origin yet"), "{}", offline.snapshot());
+    assert!(offline.stderr_text().contains("cannot synchronise with origin"), "{}", offline.snapshot());
     assert_eq!(sandbox.pggit(["backup", "list", "--ids"]).success().stdout_text().lines().count(), 3);
 }
 

@@ -6,11 +6,11 @@ use crate::failure::Failure;
 use crate::output::database::CheckedOutClone;
 use crate::pg::NAME_BYTES_MAX;
 
-/// Make a copy of the database at a commit, to be looked at and stopped later
+/// Create a clone of the database at a commit
 ///
-/// As 'git pggit with', but the copy stays until 'git pggit clone remove'. Prints
-/// how to reach it. Data is masked by the script of 'pggit.<database>.maskScript' before
-/// anybody can connect.
+/// Works as 'git pggit with', but the clone stays until 'git pggit clone remove'.
+/// Prints the connection string of the clone. The script of
+/// 'pggit.<database>.maskScript' masks the data before anybody can connect.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -18,11 +18,11 @@ pub(crate) struct Args {
     #[arg(value_name = "COMMIT", default_value = "HEAD")]
     commit: String,
 
-    /// The name of the new database; by default the database and the commit
+    /// The name of the clone; by default made of the database and the commit
     #[arg(long, value_name = "DATABASE")]
     name: Option<String>,
 
-    /// Make sessions in it read-only unless they say otherwise
+    /// Make sessions in the clone read-only by default
     #[arg(long)]
     read_only: bool,
 

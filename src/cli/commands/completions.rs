@@ -8,7 +8,7 @@ use crate::failure::Failure;
 
 /// Print the completion script of a shell
 ///
-/// For bash, put it where 'git-pggit' is completed:
+/// For bash, write the script into its directory of completions:
 /// git pggit completions bash > ~/.local/share/bash-completion/completions/git-pggit
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

@@ -5,18 +5,18 @@ use crate::config::KEYS;
 use crate::failure::{Code, Failure};
 use crate::output::database::{KeyList, Settings};
 
-/// Show every setting with its value and where it comes from
+/// Show every setting with its value and its origin
 ///
-/// Lists all keys of the section 'pggit': those of the repository and those of
-/// each configured database, with the value that is in force, the default, and
-/// the file or variable that sets it. Settings are changed with 'git config'
-/// and 'git pggit database'; docs/config.md explains each key.
+/// Lists all keys of the section 'pggit', of the repository and of each configured
+/// database, with the effective value, the default, and the file or variable that
+/// sets the value. 'git config' and 'git pggit database' change settings;
+/// docs/config.md explains each key.
 ///
-/// Fails with 'configuration' if a value cannot be used.
+/// Fails with 'configuration' if a value is invalid.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// List the keys that exist, instead of their values
+    /// List all known keys instead of their values
     #[arg(long)]
     list_keys: bool,
 }

@@ -4,18 +4,18 @@ use crate::cli::Context;
 use crate::doctor;
 use crate::failure::{Code, Failure};
 
-/// Look for everything that could be in the way of a backup
+/// Check for problems that prevent backups
 ///
 /// Checks git, the repository, the configuration, and for each database the
-/// server, the role, the client programs and the output directory. Each thing is
-/// 'ok', a 'warning' or a 'problem', the last two with a remedy. Nothing is
-/// changed.
+/// server, the role, the client programs and the output directory. The result of
+/// a check is 'ok', 'warning' or 'problem', the last two with a remedy. Nothing
+/// is changed.
 ///
 /// Fails with 'negative' if there is a problem; warnings do not count.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Check only this database; without it, all that are configured
+    /// Check only this database; by default all configured databases
     #[arg(long, value_name = "NAME")]
     database: Option<String>,
 }

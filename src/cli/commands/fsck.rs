@@ -5,13 +5,13 @@ use crate::failure::{Code, Failure};
 use crate::ledger::fsck::{FsckOptions, LedgerRepair, Severity};
 use crate::output::repository::{FsckOutput, print_fsck};
 
-/// Check that the ledger is what its format says
+/// Check the integrity of the ledger
 ///
-/// Reads every ref, every ledger commit, every record and every note, and says
-/// what is wrong, where, and what to do about it: an 'error' is something false
-/// or missing, a 'warning' something that is not as it should be, a 'notice'
-/// good to know. Events are only ever added along the history of a ref: what was
-/// removed or altered is named with the commit that did it.
+/// Reads every ref, every ledger commit, every record and every note, and prints
+/// each finding with its place and a remedy: an 'error' is corrupt or missing
+/// data, a 'warning' is outdated or suspicious data, a 'notice' is information.
+/// Events are only added along the history of a ref: a removed or altered event
+/// is reported with the commit that removed or altered the event.
 ///
 /// Fails with 'negative' if there is an error.
 #[derive(Debug, clap::Args)]
@@ -21,7 +21,7 @@ pub(crate) struct Args {
     #[arg(long)]
     repair: bool,
 
-    /// Check the signature of every commit of the ledger, too
+    /// Also check the signature of every ledger commit
     #[arg(long)]
     signatures: bool,
 }

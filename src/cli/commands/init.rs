@@ -8,30 +8,29 @@ use crate::git::setup::{ConfigChange, SetupPlan, plan};
 use crate::output::repository::InitOutput;
 use crate::workspace::setup;
 
-/// Set the repository up, so that plain git shows and fetches backups
+/// Set up the repository so that plain git shows and fetches backups
 ///
-/// Makes 'git log' show the notes of backups, keeps them on commits that are
-/// rewritten, and makes 'git fetch' bring the records of every remote into a
-/// namespace of their own (refs/pggit/remotes/), where they cannot overwrite
-/// those of this repository. Only the configuration of this repository is
-/// changed, and settings of yours are kept. It may be run again at any time:
-/// after a remote was added or renamed it must be.
+/// Configures git so that 'git log' shows the notes of backups, rewritten commits
+/// keep their notes, and 'git fetch' fetches the records of every remote into the
+/// namespace refs/pggit/remotes/, where they cannot overwrite the records of this
+/// repository. Only the configuration of this repository is changed, and your own
+/// settings are kept. Run the command again after a remote was added or renamed.
 ///
-/// 'git log --graph --all --oneline' shows the records as commits of their own,
-/// without the names of their refs, which would repeat the commit in 40 digits;
-/// '--decorate-refs=refs/backups/*' shows these, too.
+/// 'git log --graph --all --oneline' shows the records as commits, without the
+/// names of their refs, which repeat the commit in 40 digits;
+/// '--decorate-refs=refs/backups/*' shows the names, too.
 ///
 /// With --repository the records are kept in another repository on this machine,
-/// which is made if it is missing, and this one stays as it is. 'git pggit ledger
-/// export' and 'import' move records that are here already.
+/// which is created if it is missing; this repository gets no records. 'git pggit
+/// ledger export' and 'import' move existing records.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Only say what is missing; fails with 'negative' if anything is
+    /// Only print the missing settings; fails with 'negative' if there are any
     #[arg(long)]
     check: bool,
 
-    /// Keep the records in this repository beside the schema history
+    /// Keep the records in this repository, separate from the schema history
     #[arg(long, value_name = "DIR", conflicts_with = "check")]
     repository: Option<PathBuf>,
 }
@@ -55,7 +54,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     if !args.check {
         if let Some(directory) = &directory {
             directory.create()?;
-            context.ui.status(&format!("made {}", directory.path.display()));
+            context.ui.status(&format!("created {}", directory.path.display()));
         }
         for step in &plan.steps {
             step.apply(repository)?;
@@ -89,7 +88,7 @@ fn warn(plan: &SetupPlan, context: &Context) {
     for danger in &plan.unsafe_refspecs {
         context.ui.warning(&setup::danger_text(danger));
         if let Some(remedy) = setup::remedy(danger) {
-            context.ui.hint(&format!("take it out with: {remedy}"));
+            context.ui.hint(&format!("remove the refspec: {remedy}"));
         }
     }
     for remote in &plan.unusable {

@@ -4,22 +4,22 @@ use crate::cli::Context;
 use crate::failure::Failure;
 use crate::output::repository::{MaintenanceDone, NoMaintenance};
 
-/// Keep the ledger fast: pack its refs, write the commit-graph, refresh the index
+/// Optimise the ledger: pack its refs, write the commit-graph, update the index
 ///
-/// Changes nothing that anybody could see. Commands that write do it by
-/// themselves now and then, as 'git maintenance run --auto' does; the setting
-/// maintenance.auto of git turns that off.
+/// The records are not changed. Commands that write run due maintenance
+/// automatically, as 'git maintenance run --auto' does; git's setting
+/// maintenance.auto disables this.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Only when it pays
+    /// Run only if maintenance is due
     #[arg(long)]
     auto: bool,
 }
 
 const EXAMPLES: &str = "\
-The index is a cache in the git directory (pggit/index). It may be deleted at
-any time.
+The index is a cache in the git directory (pggit/index). The index may be deleted
+at any time.
 
 EXAMPLES
     git pggit maintenance

@@ -7,20 +7,20 @@ use crate::output::database::{ChangedMark, MarkOutput, NoMark};
 use crate::terminal::Style;
 use crate::workspace::connect;
 
-/// Record in a database which commit of the schema history it stands on
+/// Record the schema commit of a database in the database itself
 ///
-/// Writes the commit, HEAD unless another one is named, into the database
-/// itself: as the setting 'pggit.commit' of the database, which every dump of it
-/// with --create carries along. A backup of the database then belongs to that
-/// commit, whatever is checked out where the backup is made. Run it after each
-/// migration.
+/// Writes the commit, by default HEAD, as the setting 'pggit.commit' of the
+/// database. Dumps with --create contain the setting. Backups of the database then
+/// belong to that commit, independent of the commit that is checked out. Run the
+/// command after each migration.
 ///
-/// The role must own the database, and be a superuser or, from PostgreSQL 15
-/// on, have been granted: GRANT SET ON PARAMETER "pggit.commit" TO <role>.
+/// The role must own the database. The role must also be a superuser or, since
+/// PostgreSQL 15, have the privilege: GRANT SET ON PARAMETER "pggit.commit" TO
+/// <role>.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The commit: any revision that git understands; HEAD if left out
+    /// The commit; any git revision; by default HEAD
     #[arg(conflicts_with_all = ["show", "clear"])]
     commit: Option<String>,
 
@@ -28,11 +28,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME")]
     database: Option<String>,
 
-    /// Show what is recorded; fails with 'negative' if nothing is
+    /// Show the recorded commit; fails with 'negative' if there is none
     #[arg(long, conflicts_with = "clear")]
     show: bool,
 
-    /// Remove what is recorded
+    /// Remove the recorded commit
     #[arg(long)]
     clear: bool,
 }
@@ -98,7 +98,7 @@ fn show(args: &Args, context: &Context) -> Result<(), Failure> {
             return Err(Failure::new(Code::Negative, ""));
         }
         return Err(Failure::new(Code::Negative, format!("no mark in database '{}'", database.name))
-            .hint("record what it stands on with 'git pggit mark <commit>'"));
+            .hint("record the commit with 'git pggit mark <commit>'"));
     };
     // Outside of a repository only the mark is printed.
     let place = match context.existing_repository()? {

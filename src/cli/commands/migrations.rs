@@ -6,13 +6,14 @@ use crate::output::migrations::CommitMigrationsOutput;
 use crate::workspace::connect;
 use crate::workspace::migrations::{examine, history_of};
 
-/// Show the migrations of a commit, and which of them a database has applied
+/// Show the migrations of a commit, and their states in a database
 ///
-/// Finds the migration tool by the files of the commit, and lists its migrations in
-/// the order in which the tool runs them. With --database the table is read in which
-/// the tool records what it has applied. Each migration is then 'applied', 'pending',
-/// 'changed' (its file has another checksum than the one that was applied), 'unknown'
-/// (applied, and not in the commit) or 'incomplete' (it has failed).
+/// Finds the migration tool by the files of the commit, and lists the migrations in
+/// the order in which the tool runs them. With --database the command reads the
+/// table in which the tool records applied migrations. Each migration is then
+/// 'applied', 'pending', 'changed' (the checksum of the file differs from that of
+/// the applied migration), 'unknown' (applied, and not in the commit) or
+/// 'incomplete' (the migration has failed).
 ///
 /// pggit.<database>.migrations names the directory if there are several.
 #[derive(Debug, clap::Args)]
@@ -26,7 +27,7 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "NAME")]
     database: Option<String>,
 
-    /// End with 1 if the database is not at the commit
+    /// Exit with 1 if the database is not at the commit
     #[arg(long, requires = "database")]
     exit_code: bool,
 }

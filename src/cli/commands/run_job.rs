@@ -10,9 +10,9 @@ use crate::worker::{Answer, job};
 
 /// Make one attempt at the job on standard input
 ///
-/// Workers start this. The job is one line; when standard input ends after it,
-/// the worker has ended, and this ends, too. Says on standard output, as JSON,
-/// how it went.
+/// Workers run this command. The job is one line. The end of standard input after
+/// the job means that the worker has exited; then this command exits, too. Prints
+/// the result as JSON.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {}
 

@@ -5,36 +5,37 @@ use crate::failure::{Code, Failure};
 use crate::ledger::{SkippedRef, SyncOptions};
 use crate::output::repository::SyncOutput;
 
-/// Bring the ledger of this repository and that of a remote together
+/// Synchronise the ledger with a remote
 ///
-/// Fetches the records of the remote, merges those that were changed on both
-/// sides, and pushes the result; never by force. Everybody ends with the same
-/// records, in whatever order they synchronise. Notes are regenerated, and what
-/// people wrote into them is kept. Plain 'git fetch' and 'git push' leave the
-/// ledger alone.
+/// Fetches the records of the remote, merges records that were changed on both
+/// sides, and pushes the result; never by force. All clones end with the same
+/// records, in whatever order they synchronise. Notes are regenerated; text that
+/// people wrote into notes is kept. Plain 'git fetch' and 'git push' do not change
+/// the ledger.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The remote; without it, the one that git would use
+    /// The remote; by default the one that git would use
     remote: Option<String>,
 
-    /// Take, but do not give
+    /// Fetch, but do not push
     #[arg(long, conflicts_with = "push_only")]
     fetch_only: bool,
 
-    /// Give, but do not take
+    /// Push, but do not fetch
     #[arg(long)]
     push_only: bool,
 
-    /// Only say what would be done
+    /// Only print the changes that would be made
     #[arg(short = 'n', long)]
     dry_run: bool,
 }
 
 const EXAMPLES: &str = "\
-A record whose history the remote has rewritten, or which there has events removed,
-altered, or dated far into the future, is left alone and named, and the command ends
-with 1: in a log that can be trusted, events are only added.
+A record whose history the remote has rewritten is skipped and reported, and the
+command exits with 1. The same applies if the remote has removed or altered events of
+the record, or dated them far into the future: in a trusted ledger, events are only
+added.
 
 EXAMPLES
     git pggit sync
@@ -69,13 +70,13 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             let any = |is: fn(&SkippedRef) -> bool| synced.skipped.iter().any(is);
             let failure = match any(|left| left.rewritten) {
                 true => failure.hint(
-                    "find out who rewrote the history of the remote; docs/trust.md says what it should forbid",
+                    "find out who rewrote the history of the remote; docs/trust.md lists the settings against it",
                 ),
                 false => failure,
             };
             Err(match any(|left| left.refused) {
                 true => failure.hint(
-                    "find out who pushed that; docs/trust.md says how the ref of the remote is put right",
+                    "find out who pushed the change; docs/trust.md describes the repair of the ref of the remote",
                 ),
                 false => failure,
             })
@@ -87,8 +88,8 @@ fn named(remote: &str, known: &[String]) -> Result<String, Failure> {
     if known.iter().any(|name| name == remote) {
         return Ok(remote.to_owned());
     }
-    Err(Failure::new(Code::NotFound, format!("'{remote}' is no remote of this repository"))
-        .hint("'git remote -v' lists them"))
+    Err(Failure::new(Code::NotFound, format!("'{remote}' is not a remote of this repository"))
+        .hint("'git remote -v' lists the remotes"))
 }
 
 fn no_remote(known: &[String]) -> Failure {

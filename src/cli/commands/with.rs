@@ -12,15 +12,16 @@ use crate::process::interrupt;
 use crate::recovery::drop_clone;
 use crate::workspace::connect;
 
-/// Run a program on a throw-away copy of the database at a commit
+/// Run a program on a temporary clone of the database at a commit
 ///
-/// The copy is restored from the best backup for the commit and migrated to it,
-/// as 'git pggit backup restore' does; the program finds it through PGHOST, PGPORT,
-/// PGUSER, PGDATABASE and DATABASE_URL; afterwards it is dropped, whatever the
-/// program came to. Sessions in it are read-only unless --writable is given.
+/// The clone is restored from the best backup for the commit and migrated to the
+/// commit, as 'git pggit backup restore' does. The program gets the connection in
+/// PGHOST, PGPORT, PGUSER, PGDATABASE and DATABASE_URL. The clone is dropped when
+/// the program exits, with any status. Sessions in the clone are read-only unless
+/// --writable is given.
 ///
-/// The exit status is that of the program. A commit that no backup leads to ends with
-/// 125, and everything else that goes wrong with 128 or more, so that
+/// The exit status is that of the program. The status is 125 if no backup leads to
+/// the commit, and 128 or more for every other error, so that
 /// 'git bisect run git pggit with HEAD -- ./check.sh' finds the commit that broke
 /// the data.
 #[derive(Debug, clap::Args)]
@@ -34,7 +35,7 @@ pub(crate) struct Args {
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 
-    /// Let the program write
+    /// Allow writes in the clone
     #[arg(short, long)]
     writable: bool,
 
@@ -71,7 +72,7 @@ fn attempt(args: &Args, context: &Context) -> Result<crate::process::Status, Fai
         _ => failure,
     })?;
     let owner = Owner::current().map_err(|error| {
-        Failure::new(Code::Fatal, "cannot find out which process this is").cause(error.to_string())
+        Failure::new(Code::Fatal, "cannot identify this process").cause(error.to_string())
     })?;
     let dbname = format!("pggit_{}_{}", target.commit.to_commit().short(), owner.pid);
     let info = args.place.copy(&target, dbname.clone(), Some(owner), args.writable, context)?;
@@ -81,7 +82,7 @@ fn attempt(args: &Args, context: &Context) -> Result<crate::process::Status, Fai
     drop_clone(&client, &dbname)?;
     match interrupt::requested() {
         Some(signal) => {
-            Err(Failure::new(Code::Interrupted, format!("interrupted ({signal}); the copy was dropped")))
+            Err(Failure::new(Code::Interrupted, format!("interrupted ({signal}); the clone was dropped")))
         }
         None => ran,
     }

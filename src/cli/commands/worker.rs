@@ -10,36 +10,37 @@ use crate::failure::{Code, Failure};
 use crate::output::queue::WorkerSummary;
 use crate::worker::{self, Mode, Options, Processes, WorkerResult};
 
-/// Do the jobs of the queue: make the backups that others asked for
+/// Run the jobs of the queue
 ///
-/// Runs until it is told to end by SIGTERM or Ctrl-C. Then it takes no more
-/// jobs, gives the running ones some time, ends and hands back the rest; told
-/// again, it gives them no time. Any number of workers may run, on several
-/// machines when the queue is in PostgreSQL. Whatever happens to one, its jobs
-/// are done by another, under the same backup id.
+/// Runs until SIGTERM or Ctrl-C. Then the worker claims no more jobs, waits for
+/// running jobs, and stops them and returns them to the queue after --grace. A
+/// second signal stops the jobs at once. Any number of workers may run, on several
+/// machines if the queue is in PostgreSQL. If a worker crashes, another worker runs
+/// its jobs, under the same backup ids.
 ///
-/// Settings of databases are read again for each job. The log is on standard
-/// error, with --json one object in a line. Under systemd, use Type=notify.
+/// The settings of a database are read again for each job. Log lines go to standard
+/// error, with --json as one JSON object in each line. Under systemd, use
+/// Type=notify.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Do one job, and end
+    /// Run one job, then exit
     #[arg(long, conflicts_with = "until_idle")]
     once: bool,
 
-    /// End when no job may run
+    /// Exit when no job is due
     #[arg(long)]
     until_idle: bool,
 
-    /// How many jobs to do at once
+    /// The maximum number of concurrent jobs
     #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     concurrency: u16,
 
-    /// Answer /healthz, /readyz and /metrics over HTTP at this address
+    /// Serve /healthz, /readyz and /metrics over HTTP on this address
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
 
-    /// How long running jobs have when the worker is told to end
+    /// The time for running jobs to end after SIGTERM or Ctrl-C
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
     grace: Duration,
 }
@@ -58,8 +59,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         (_, true) => Mode::UntilIdle,
         _ => Mode::Forever,
     };
-    let program = std::env::current_exe()
-        .map_err(|error| Failure::new(Code::Fatal, "cannot find this program").cause(error.to_string()))?;
+    let program = std::env::current_exe().map_err(|error| {
+        Failure::new(Code::Fatal, "cannot determine the path of this program").cause(error.to_string())
+    })?;
     let arguments = ["--quiet", "run-job"].map(OsString::from).to_vec();
     let options = Options {
         mode,

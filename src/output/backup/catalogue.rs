@@ -26,7 +26,7 @@ impl Render for ImportedBackups {
             |one: &&ImportedBackup| matches!(one.outcome, ImportOutcome::Imported | ImportOutcome::Completed);
         let known = self.backups.iter().filter(|one| one.outcome == ImportOutcome::Known).count();
         ui.status(&format!(
-            "imported {} of {} backups from {}; {known} were known",
+            "imported {} of {} backups from {}; {known} were already recorded",
             self.backups.iter().filter(is_new).count(),
             self.backups.len(),
             self.tool
@@ -95,10 +95,10 @@ impl Render for ToolDifferences {
             self.changed.len()
         ));
         if !self.recorded && !self.gone.is_empty() {
-            ui.hint("--record writes into the ledger that they are gone");
+            ui.hint("--record records the missing backups as deleted");
         }
         if !self.unknown.is_empty() {
-            ui.hint("'git pggit backup import' registers what is not recorded");
+            ui.hint("'git pggit backup import' registers unknown backups");
         }
         Ok(())
     }

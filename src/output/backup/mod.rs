@@ -37,8 +37,8 @@ pub struct RecordOutput {
     /// The record.
     #[serde(flatten)]
     pub backup: Backup,
-    /// The status as people are told it: `interrupted` if the status is `in_progress` and the process that made the
-    /// backup is dead, otherwise the status.
+    /// The displayed status: `interrupted` if the status is `in_progress` and the process of the backup has
+    /// crashed, otherwise the status.
     pub displayed_status: String,
 }
 
@@ -60,14 +60,14 @@ impl ListOutput for RecordList {
     type Element = RecordOutput;
 }
 
-/// The records that were interrupted and say so now.
+/// The records of interrupted backups that are now recorded as failed.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct SettledBackups {
     /// The records.
     pub settled: Vec<RecordOutput>,
 }
 
-/// The record of a backup with what belongs to it.
+/// The record of a backup with its commit, events and dependent backups.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ShownBackup {
     /// The record.
@@ -79,9 +79,9 @@ pub struct ShownBackup {
     pub names: Vec<String>,
     /// The ids of the backups that cannot be restored without this one.
     pub needed_by: Vec<BackupId>,
-    /// The events of the record, in the order in which they count.
+    /// The events of the record, in the order in which they are applied.
     pub events: Vec<EventOutput>,
-    /// The events that do not count.
+    /// The ignored events.
     pub ignored: Vec<IgnoredEvent>,
     /// The reasons to doubt that the backup is of its commit.
     pub warnings: Vec<CommitWarningOutput>,
@@ -108,7 +108,7 @@ impl CommitWarningOutput {
     }
 }
 
-/// An event that does not count.
+/// An ignored event.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct IgnoredEvent {
     /// The id of the event.
@@ -153,12 +153,12 @@ struct EventFields {
     kind: String,
     /// The Lamport clock of the record: 1 and the highest that the writer saw.
     clock: u64,
-    /// When it happened, by the clock of the writer.
+    /// The time of the event, by the clock of the writer.
     at: Timestamp,
     /// The author; absent if the writer did not name one.
     #[schemars(skip_serializing_if = "Option::is_none")]
     by: Option<Line>,
-    /// On which machine; absent if the writer did not say so.
+    /// The machine; absent if the writer did not name one.
     #[schemars(skip_serializing_if = "Option::is_none")]
     host: Option<Line>,
 }
@@ -234,7 +234,7 @@ pub struct GuardedMigration {
 pub struct BranchCoverage {
     /// The branches.
     pub branches: Vec<Branch>,
-    /// All backups in numbers.
+    /// The numbers of all backups.
     pub totals: Tally,
     /// The reasons to doubt that the backups from which the tips can be restored are of their commits.
     pub warnings: Vec<CommitWarningOutput>,
@@ -245,11 +245,11 @@ pub struct BranchCoverage {
 pub struct RangeCoverage {
     /// The commits, the newest first.
     pub commits: Vec<Coverage>,
-    /// The commits in numbers.
+    /// The numbers of commits and backups.
     pub totals: RangeTotals,
 }
 
-/// The commits of a range in numbers.
+/// The numbers of commits and backups of a range.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct RangeTotals {
     /// Number of commits.
@@ -283,13 +283,13 @@ pub struct CandidateOutput {
     /// The type of the backup.
     #[serde(rename = "type")]
     pub kind: BackupType,
-    /// The tool that made it.
+    /// The tool that made the backup.
     pub tool: String,
-    /// When it was complete; null if that is not recorded.
+    /// The time of its completion; null if that is not recorded.
     pub completed_at: Option<Timestamp>,
     /// Bytes of the content; null if that is not recorded.
     pub size_bytes: Option<u64>,
-    /// True if it was verified with success.
+    /// True if its verification passed.
     pub verified: bool,
     /// The relation of the schema commit to the wanted commit.
     pub relation: RelationKind,
@@ -299,11 +299,11 @@ pub struct CandidateOutput {
     /// Number of files of migrations that differ between the two; absent unless `relation` is `ancestor`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub migrations: Option<usize>,
-    /// Why it cannot be used, in words; null if it can.
+    /// The reason why it cannot be used, in words; null if it can.
     pub unusable: Option<String>,
     /// True if a restore may choose it.
     pub eligible: bool,
-    /// Its relation to the commit or why it cannot be used, in words.
+    /// Its relation to the commit, or the reason why it cannot be used, in words.
     pub reason: String,
 }
 
@@ -312,11 +312,11 @@ pub struct CandidateOutput {
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
 pub enum RelationKind {
-    /// It is that commit.
+    /// The schema commit is the wanted commit.
     Exact,
-    /// It is in the history of that commit.
+    /// The schema commit is in the history of the wanted commit.
     Ancestor,
-    /// That commit is in its history.
+    /// The wanted commit is in the history of the schema commit.
     Newer,
 }
 
@@ -362,13 +362,13 @@ pub struct ImportedBackups {
 /// A backup of a tool.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ImportedBackup {
-    /// The name that the tool has for it.
+    /// The name of the backup in the tool.
     pub label: String,
     /// The result for it.
     pub outcome: ImportOutcome,
     /// The id of the backup; null if it was left out.
     pub id: Option<BackupId>,
-    /// Why it was left out, in words; null if it was not.
+    /// The reason why it was left out, in words; null if it was not.
     pub reason: Option<String>,
 }
 
@@ -377,13 +377,13 @@ pub struct ImportedBackup {
 #[serde(rename_all = "kebab-case")]
 #[schemars(inline)]
 pub enum ImportOutcome {
-    /// It was registered.
+    /// The backup was registered.
     Imported,
-    /// The record that was begun for it is complete now.
+    /// The existing record of the backup was completed.
     Completed,
-    /// It was recorded already.
+    /// The backup was recorded already.
     Known,
-    /// It was not registered.
+    /// The backup was not registered.
     LeftOut,
 }
 
@@ -404,7 +404,7 @@ pub struct ToolDifferences {
     pub changed: Vec<ChangedBackup>,
 }
 
-/// A backup that its tool does not have any more.
+/// A recorded backup that is missing in its tool.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct GoneBackup {
     /// The id of the backup.
@@ -416,11 +416,11 @@ pub struct GoneBackup {
 /// A backup of a tool that is not recorded.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct UnknownBackup {
-    /// The name that the tool has for it.
+    /// The name of the backup in the tool.
     pub label: String,
     /// The location.
     pub location: Location,
-    /// Why it cannot be imported, in words; null if it can.
+    /// The reason why it cannot be imported, in words; null if it can.
     pub unusable: Option<String>,
 }
 
@@ -457,11 +457,11 @@ pub struct VerificationResult {
     pub kind: VerificationKind,
     /// The verdict.
     pub status: VerificationStatus,
-    /// The reasons for the verdict, in words; empty if there is nothing to say.
+    /// The reasons for the verdict, in words; empty if there are none.
     pub reasons: Vec<String>,
-    /// True if this is an earlier verification that still holds.
+    /// True if this is an earlier verification that is still valid.
     pub reused: bool,
-    /// When it was verified.
+    /// The time of the verification.
     pub at: Timestamp,
     /// The author of the verification.
     pub by: Line,
@@ -489,6 +489,6 @@ pub struct DueVerification {
     pub database: DatabaseName,
     /// The kind of the verification that is due.
     pub kind: VerificationKind,
-    /// Why it is due, in words; null if it was asked for by name.
+    /// The reason why it is due, in words; null if the backup was named.
     pub reason: Option<String>,
 }

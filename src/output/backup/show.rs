@@ -131,7 +131,7 @@ impl From<&BackupStory<'_>> for ShownBackup {
 fn needed_line(id: BackupId, overview: &Overview) -> String {
     match overview.get(id) {
         Some(row) => format!("{id} {} ({})", row.name(), displayed_row_status(&row)),
-        None => format!("{id} (there is no such record)"),
+        None => format!("{id} (no such record)"),
     }
 }
 
@@ -181,7 +181,7 @@ fn server(backup: &Backup) -> Vec<(&'static str, String)> {
     let facts = [
         postgres.version.as_ref().map(|it| format!("PostgreSQL {it}")),
         postgres.dbname.as_ref().map(|it| format!("database {it}")),
-        postgres.size_bytes.map(|it| format!("{} there", human_bytes(it))),
+        postgres.size_bytes.map(|it| format!("{} in the server", human_bytes(it))),
         postgres.system_identifier.as_ref().map(|it| format!("system {it}")),
         postgres.timeline.map(|it| format!("timeline {it}")),
         postgres.start_lsn.map(|it| format!("from {it}")),

@@ -63,7 +63,7 @@ fn part(rows: &[Row<'_>], ids: &ShortIds, repository: &Repository, now: Timestam
 
 /// Returns the table of candidates for a restore, one row each.
 pub fn candidate_table(candidates: &[Candidate], ids: &ShortIds) -> Table {
-    let header = ["ID", "NAME", "COMMIT", "TYPE", "TOOL", "COMPLETED", "VERIFIED", "WHY"];
+    let header = ["ID", "NAME", "COMMIT", "TYPE", "TOOL", "COMPLETED", "VERIFIED", "REASON"];
     let mut table = Table::new(header).paint(0, Style::of_id).paint(2, Style::of_id);
     for candidate in candidates {
         table.cell(&ids.of(candidate.backup));

@@ -21,7 +21,7 @@ pub struct DatabaseList {
 pub struct DatabaseOutput {
     /// The name of the database.
     pub name: DatabaseName,
-    /// True if commands work on this one when none is named.
+    /// True for the default database of commands.
     pub default: bool,
     /// The connection, without a password; null if none is configured.
     pub url: Option<String>,
@@ -53,11 +53,11 @@ pub struct KeyOutput {
     pub key: String,
     /// The database that the key belongs to; null if it belongs to the repository.
     pub database: Option<DatabaseName>,
-    /// The values in force; empty if the key is not set and has no default.
+    /// The effective values; empty if the key is not set and has no default.
     pub values: Vec<ValueOutput>,
-    /// The value if the key is not set; null if there is none.
+    /// The default value; null if there is none.
     pub default: Option<String>,
-    /// True if the values can be used.
+    /// True if the values are valid.
     pub valid: bool,
 }
 
@@ -67,17 +67,17 @@ pub struct KeyOutput {
 pub struct ValueOutput {
     /// The value; null if it must not be shown.
     pub value: Option<String>,
-    /// The place that sets it.
+    /// The origin of the value.
     pub origin: OriginOutput,
 }
 
-/// The place that sets a value.
+/// The origin of a value.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Origin")]
 pub struct OriginOutput {
     /// `command-line`, `environment`, `committed`, `default`, or a scope of git such as `local`.
     pub kind: String,
-    /// The place in words.
+    /// The origin in words.
     pub name: String,
 }
 
@@ -97,25 +97,25 @@ impl From<&Row> for KeyOutput {
     }
 }
 
-/// The settings in force.
+/// The effective settings.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Settings {
     /// Every key: those of the repository, then those of each database.
     pub keys: Vec<KeyOutput>,
-    /// The wrong settings, in words.
+    /// The invalid settings, in words.
     pub problems: Vec<String>,
     /// The ignored settings, in words.
     pub warnings: Vec<String>,
 }
 
-/// The keys that exist.
+/// The known keys.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct KeyList {
     /// The keys.
     pub keys: Vec<KeyDescription>,
 }
 
-/// A key that exists.
+/// A known key.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct KeyDescription {
     /// The key; `<name>` stands for the name of a database.
@@ -126,7 +126,7 @@ pub struct KeyDescription {
     pub expected: String,
     /// True if it can have several values.
     pub several: bool,
-    /// The value if the key is not set; null if there is none.
+    /// The default value; null if there is none.
     pub default: Option<String>,
     /// The environment variable that sets it; null if there is none.
     pub environment: Option<String>,
@@ -176,7 +176,7 @@ pub struct ProgramOutput {
     /// The version of the program; absent if there is an error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// Why the program cannot be used, in words; absent if it can.
+    /// The reason why the program cannot be used, in words; absent if it can.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
@@ -218,35 +218,35 @@ pub struct MarkOutput {
     pub ahead: Option<usize>,
 }
 
-/// The databases that are copies at commits.
+/// The clone databases.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct CloneList {
-    /// The copies.
+    /// The clones.
     pub clones: Vec<CloneOutput>,
 }
 
-/// A database that is a copy at a commit.
+/// A clone database.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct CloneOutput {
-    /// The name of the copy in its server.
+    /// The name of the clone in its server.
     pub dbname: String,
-    /// The users of the copy.
+    /// The state of the clone.
     pub state: CloneState,
-    /// The origin of the copy.
+    /// The origin of the clone.
     pub clone: CloneLabel,
 }
 
-/// The users of a copy.
+/// The state of a clone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(inline)]
 pub enum CloneState {
-    /// It stays until somebody drops it.
+    /// The clone is kept until it is removed.
     #[serde(rename = "kept")]
     Kept,
-    /// The command that made it is running.
+    /// The command that created the clone is running.
     #[serde(rename = "in use")]
     InUse,
-    /// The command that made it died.
+    /// The command that created the clone has crashed.
     #[serde(rename = "abandoned")]
     Abandoned,
 }
@@ -262,23 +262,23 @@ impl CloneState {
     }
 }
 
-/// The copies that were dropped.
+/// The clones that were dropped.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct DroppedClones {
     /// The names of the databases.
     pub dropped: Vec<String>,
 }
 
-/// A database that was made as a copy at a commit.
+/// A new clone database.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct CheckedOutClone {
-    /// The name of the copy in its server.
+    /// The name of the clone in its server.
     pub dbname: String,
-    /// The connection to it, without a password.
+    /// The connection to the clone, without a password.
     pub connection: String,
-    /// The commit that it is at.
+    /// The commit of the clone.
     pub commit: CommitId,
-    /// The id of the backup that it was made from.
+    /// The id of the backup that was restored.
     pub backup: BackupId,
     /// The configured database.
     pub database: DatabaseName,

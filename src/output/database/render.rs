@@ -44,7 +44,7 @@ impl Render for DatabaseList {
 
 impl Render for DatabaseCheck {
     fn render(&self, ui: &Ui) -> Result<(), OutputError> {
-        let mut table = Table::new(["WHAT", "FOUND"]).whole(0);
+        let mut table = Table::new(["CHECK", "RESULT"]).whole(0);
         let standby = if self.in_recovery { ", a standby" } else { "" };
         table.row(["database".into(), format!("{} on {}", self.dbname, self.target)]);
         table.row(["configured as", &self.name]);
@@ -133,10 +133,10 @@ impl From<&CloneDatabase> for CloneOutput {
 impl Render for CloneList {
     fn render(&self, ui: &Ui) -> Result<(), OutputError> {
         if self.clones.is_empty() {
-            ui.hint("there are no copies; 'git pggit checkout <commit>' makes one");
+            ui.hint("there are no clones; 'git pggit checkout <commit>' creates one");
             return Ok(());
         }
-        let header = ["NAME", "DATABASE", "COMMIT", "BACKUP", "MADE", "STATE"];
+        let header = ["NAME", "DATABASE", "COMMIT", "BACKUP", "CREATED", "STATE"];
         let mut table = Table::new(header).paint(2, Style::of_id).paint(3, Style::of_id);
         for CloneOutput { dbname, state, clone } in &self.clones {
             table.cell(dbname);
@@ -154,7 +154,7 @@ impl Render for CheckedOutClone {
     fn render(&self, ui: &Ui) -> Result<(), OutputError> {
         let (commit, dbname) = (self.commit.short(), &self.dbname);
         ui.status(&format!(
-            "copy of commit {commit} is database {dbname}; drop it with 'git pggit clone remove {dbname}'"
+            "created clone {dbname} of commit {commit}; 'git pggit clone remove {dbname}' drops it"
         ));
         ui.line(&self.connection)
     }

@@ -26,39 +26,39 @@ pub struct JobOutput {
     pub backup_id: BackupId,
     /// The configured database.
     pub database: DatabaseName,
-    /// The tool that was asked for; null if the configuration chooses it.
+    /// The requested tool; null if the configuration chooses it.
     pub tool: Option<Line>,
     /// The kind of work.
     pub kind: JobKind,
     /// The state of the job.
     pub state: JobState,
-    /// The priority: higher numbers come first.
+    /// The priority: higher numbers run first.
     pub priority: Priority,
-    /// Number of attempts that have begun; attempts that were handed back do not count.
+    /// Number of attempts that have begun; attempts that were returned to the queue do not count.
     pub attempts: u32,
-    /// Number of attempts after which the job has failed for good.
+    /// Number of attempts after which the job has failed permanently.
     pub max_attempts: u32,
-    /// When the next attempt may begin; null if the job does not wait for one.
+    /// The earliest time of the next attempt; null if the job does not wait for one.
     pub next_retry_at: Option<Timestamp>,
     /// The worker that has the job; null if none has it.
     pub worker: Option<Line>,
-    /// When the worker loses the job unless it gives a sign of life; null if no worker has it.
+    /// The time at which the lease expires without a heartbeat; null if no worker has the job.
     pub lease_expires_at: Option<Timestamp>,
     /// True if a user has requested the cancellation of the running attempt.
     pub cancel_requested: bool,
     /// The error of the last attempt that failed; null if none failed.
     pub last_error: Option<Failure>,
-    /// Of the waiting jobs with the same key there is only one; null if the job has no key.
+    /// The deduplication key: only one job with this key can wait; null if the job has no key.
     pub dedup_key: Option<Line>,
-    /// When the job was put into the queue.
+    /// The time at which the job was enqueued.
     pub created_at: Timestamp,
     /// The author of the job.
     pub created_by: Line,
-    /// When the last attempt began; null if none began.
+    /// The start of the last attempt; null if none began.
     pub started_at: Option<Timestamp>,
-    /// When the job was completed, failed for good or was cancelled; null before that.
+    /// The time at which the job was completed, failed permanently or was cancelled; null before that.
     pub finished_at: Option<Timestamp>,
-    /// When the job changed last.
+    /// The time of the last change of the job.
     pub updated_at: Timestamp,
     /// The work in detail.
     pub work: Work,
@@ -108,7 +108,7 @@ impl ListOutput for JobList {
     type Element = JobOutput;
 }
 
-/// A job that was put into the queue, or the waiting one with the same key.
+/// A job that was enqueued, or the waiting one with the same key.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct EnqueuedJob {
     /// The job.
@@ -123,7 +123,7 @@ pub struct EnqueuedJob {
 pub struct DueJobs {
     /// The jobs.
     pub jobs: Vec<DueJob>,
-    /// True if nothing was put into the queue because of `--dry-run`.
+    /// True if nothing was enqueued because of `--dry-run`.
     pub dry_run: bool,
 }
 
@@ -132,7 +132,7 @@ pub struct DueJobs {
 pub struct DueJob {
     /// The configured database.
     pub database: DatabaseName,
-    /// Why a backup is due, in words.
+    /// The reason why a backup is due, in words.
     pub reason: String,
     /// The id of the job; absent with `--dry-run`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -142,18 +142,18 @@ pub struct DueJob {
     pub is_new: Option<bool>,
 }
 
-/// The queue in numbers.
+/// The statistics of the queue.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct QueueStats {
     /// Number of jobs by state; a state without jobs may be absent.
     pub jobs: BTreeMap<String, u64>,
-    /// Number of jobs that could run now.
+    /// Number of jobs that are due now.
     pub due: u64,
-    /// Seconds that the oldest of those has been waiting; 0 if there is none.
+    /// Seconds for which the oldest due job has been waiting; 0 if there is none.
     pub oldest_due_s: u64,
-    /// Number of running jobs whose worker gave no sign of life in time.
+    /// Number of running jobs whose lease has expired.
     pub expired_leases: u64,
-    /// When the last job was completed; null if none was.
+    /// The time at which the last job was completed; null if none was.
     pub last_completed_at: Option<Timestamp>,
 }
 
@@ -185,7 +185,7 @@ pub struct CleanedQueue {
     pub removed: u64,
 }
 
-/// The jobs that a worker did before it ended. A worker that runs for ever prints none.
+/// The attempts of a worker before it exited. A worker without an end prints none.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct WorkerSummary {
     /// Number of attempts that completed their job.

@@ -40,7 +40,7 @@ impl JobOutput {
             lines.push(("Worker:", format!("{worker}, until {}", utc_time(expires_at))));
         }
         if self.cancel_requested {
-            lines.push(("Cancelled:", "as soon as the worker hears of it".to_owned()));
+            lines.push(("Cancelled:", "at the next heartbeat of the worker".to_owned()));
         }
         lines.extend(self.next_retry_at.map(|at| ("Next try:", utc_time(at))));
         lines.extend(self.finished_at.map(|at| ("Finished:", utc_time(at))));
@@ -85,7 +85,7 @@ impl Render for EnqueuedJob {
         let title = self.job.title();
         match self.is_new {
             true => ui.status(&format!("enqueued a {title}")),
-            false => ui.status(&format!("a {title} with this key is waiting already")),
+            false => ui.status(&format!("a {title} with this key is already waiting")),
         }
         ui.line(self.job.id)
     }
@@ -107,13 +107,13 @@ impl Render for QueueStats {
         }
         ui.line(format!("{:<20}{:>8}", "due now", self.due))?;
         if self.due > 0 {
-            ui.line(format!("the oldest of them has been waiting for {} s", self.oldest_due_s))?;
+            ui.line(format!("the oldest due job has been waiting for {} s", self.oldest_due_s))?;
         }
         if self.expired_leases > 0 {
-            ui.line(format!("{} on workers that were not heard of any more", self.expired_leases))?;
+            ui.line(format!("running jobs with an expired lease: {}", self.expired_leases))?;
         }
         if let Some(at) = self.last_completed_at {
-            ui.line(format!("the last one was completed at {}", utc_time(at)))?;
+            ui.line(format!("the last job was completed at {}", utc_time(at)))?;
         }
         Ok(())
     }

@@ -77,44 +77,45 @@ fn remedy(finding: &Finding) -> String {
     match finding.code {
         Code::RefName => format!("remove it with 'git update-ref -d {reference}' if nothing in it is needed"),
         Code::ObjectMissing | Code::SchemaCommitMissing => {
-            "'git fsck' says what else is missing; fetch it from a clone that has it".to_owned()
+            "'git fsck' lists all missing objects; fetch them from a clone that has them".to_owned()
         }
         Code::SchemaCommitUnknown => {
-            "run it in a clone of the schema history that has the commit, with pggit.repository set to this one".to_owned()
+            "run 'git pggit fsck' in a clone with the commit, with pggit.repository set to this one"
+                .to_owned()
         }
-        Code::Shallow => "'git fetch --unshallow' brings the rest".to_owned(),
+        Code::Shallow => "'git fetch --unshallow' fetches the rest".to_owned(),
         Code::ChainBroken | Code::SchemaChanged => format!(
-            "find out who did it: 'git log {reference}'; 'git pggit sync' brings whole history from a remote that has it"
+            "find out who did it: 'git log {reference}'; 'git pggit sync' fetches intact history from a remote that has it"
         ),
         Code::Behind => {
-            format!("'git pggit sync' takes them over; if it had, somebody has rewritten {reference}")
+            format!("'git pggit sync' imports them; if that was done before, {reference} was rewritten")
         }
-        Code::ForeignFile => format!("find out how it came there: 'git log {reference} -- {}'", finding.file),
+        Code::ForeignFile => format!("find out who added it: 'git log {reference} -- {}'", finding.file),
         Code::SchemaWithoutRecord => {
-            format!("'git log -p {reference} -- .pggit' shows what became of its record")
+            format!("'git log -p {reference} -- .pggit' shows the removal of its record")
         }
         Code::RecordUnreadable | Code::RecordMisplaced | Code::EventTwice | Code::EventMalformed => {
-            format!("'git log -p {reference} -- {}' has the versions before", finding.file)
+            format!("'git log -p {reference} -- {}' shows earlier versions", finding.file)
         }
         Code::EventRemoved | Code::EventAltered => {
             format!(
-                "'git show {at} -- {}' says who did it; 'git pggit ledger import' gives events back",
+                "'git show {at} -- {}' shows who did it; 'git pggit ledger import' restores events",
                 finding.file
             )
         }
         Code::RecordStale | Code::NoteStale | Code::NoteOrphan => {
-            "'git pggit fsck --repair' regenerates it; first make sure that no history is missing".to_owned()
+            "check that no history is missing, then run 'git pggit fsck --repair'".to_owned()
         }
-        Code::EventIgnored => "nothing: others did the same at the same time".to_owned(),
-        Code::EventUnknown => "a newer git-pggit understands it".to_owned(),
-        Code::NoteForeign => "nothing, if somebody wrote it on purpose".to_owned(),
-        Code::DependencyMissing => "'git pggit sync' brings its record if another clone has it".to_owned(),
+        Code::EventIgnored => "nothing to do: another clone did the same at the same time".to_owned(),
+        Code::EventUnknown => "use a newer git-pggit, which supports it".to_owned(),
+        Code::NoteForeign => "nothing to do, if the note was written on purpose".to_owned(),
+        Code::DependencyMissing => "'git pggit sync' fetches its record if another clone has it".to_owned(),
         Code::DependencyUnusable | Code::DependencyCycle => "make a new full backup".to_owned(),
-        Code::BackupTwice => "find out which is right: 'git pggit backup log' shows both".to_owned(),
-        Code::SizesMissing => "complete it again with its sizes".to_owned(),
-        Code::LocationTwice => "find out whether one has overwritten the other".to_owned(),
-        Code::Interrupted => "'git pggit backup fail <id>' ends it".to_owned(),
-        Code::CommitAssumed => "nothing, if it is right; 'git pggit mark' records the commit for the next backup".to_owned(),
+        Code::BackupTwice => "find out which one is correct: 'git pggit backup log' shows both".to_owned(),
+        Code::SizesMissing => "complete the backup again with its sizes".to_owned(),
+        Code::LocationTwice => "find out if one backup has overwritten the other".to_owned(),
+        Code::Interrupted => "record it as failed: 'git pggit backup fail --interrupted <id>'".to_owned(),
+        Code::CommitAssumed => "nothing to do, if it is correct; 'git pggit mark' records the commit for the next backup".to_owned(),
         Code::MarkDiffers | Code::MigrationsDiffer | Code::MigrationsUnknown => {
             "'git pggit backup show' has the details; a restore compares schemas, not records".to_owned()
         }
@@ -127,10 +128,12 @@ fn remedy(finding: &Finding) -> String {
                 "'git show --show-signature {at}'; sign with 'git config pggit.sign true', see docs/trust.md"
             )
         }
-        Code::SignatureBad => format!("somebody tampered: compare 'git show {at}' with another clone"),
+        Code::SignatureBad => {
+            format!("the commit was tampered with: compare 'git show {at}' with another clone")
+        }
         Code::SignerUnknown | Code::SignatureExpired => {
             "if the key is good, add it to the allowed signers or the keyring; see docs/trust.md".to_owned()
         }
-        Code::SignerDiffers => "imported, or pretended: ask the one who signed it".to_owned(),
+        Code::SignerDiffers => "the commit was imported, or its author is false: ask the signer".to_owned(),
     }
 }

@@ -45,7 +45,7 @@ pub enum InitChange {
         /// The value.
         value: String,
     },
-    /// A repository is made.
+    /// A repository is created.
     Make {
         /// The directory.
         path: String,
@@ -68,17 +68,17 @@ pub struct DangerousRefspec {
 pub struct SyncOutput {
     /// The remote.
     pub remote: String,
-    /// Schema commits whose records were taken over from the remote.
+    /// Schema commits whose records were fetched from the remote.
     pub fetched: Vec<CommitId>,
     /// Schema commits whose records had changed on both sides and were merged.
     pub merged: Vec<CommitId>,
-    /// Schema commits whose records the remote was given.
+    /// Schema commits whose records were pushed to the remote.
     pub pushed: Vec<CommitId>,
-    /// The refs that were left alone.
+    /// The refs that were skipped.
     pub left_alone: Vec<LeftAloneRef>,
 }
 
-/// A ref that was left alone.
+/// A ref that was skipped.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct LeftAloneRef {
     /// The name of the ref.
@@ -121,7 +121,7 @@ pub struct FsckFinding {
     pub reference: String,
     /// The file in the tree of the ref; empty if the finding is about the whole ref.
     pub file: String,
-    /// The commit of the ledger in which it was found; null if it belongs to none.
+    /// The commit of the ledger with the fault; null if it belongs to none.
     pub commit: Option<String>,
     /// The finding in words.
     pub message: String,
@@ -150,15 +150,15 @@ pub struct ExportedLedger {
 /// The records that were imported or would be.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ImportedLedger {
-    /// The ids of backups that were not known.
+    /// The ids of backups that were new.
     pub new: Vec<BackupId>,
     /// The ids of backups that got further events.
     pub changed: Vec<BackupId>,
-    /// Number of backups that were the same already.
+    /// Number of backups that did not change.
     pub unchanged: usize,
     /// Number of events that were added.
     pub events: usize,
-    /// The schema commits of backups that were left out because their commit is not here, by the id of the backup.
+    /// The missing schema commits of backups that were left out because of that, by the id of the backup.
     pub skipped: BTreeMap<BackupId, CommitId>,
     /// True if nothing was written because of `--dry-run`.
     pub dry_run: bool,
@@ -212,7 +212,7 @@ pub struct MaintenanceDone {
 pub struct IndexOutput {
     /// Number of backups in it.
     pub backups: usize,
-    /// Number of refs that had to be read again.
+    /// Number of refs that were read again.
     pub stale_refs: usize,
     /// True if it was written; false if it was up to date or could not be written.
     pub written: bool,
@@ -238,11 +238,11 @@ pub struct DoctorCheck {
     pub status: String,
     /// The result in words.
     pub message: String,
-    /// Commands or advice that help; empty if there is nothing to do.
+    /// Commands or advice; empty if there is nothing to do.
     pub remedies: Vec<String>,
 }
 
-/// A segment or another file of the write-ahead log that was archived.
+/// A WAL segment or another WAL file that was archived.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct PushedWal {
     /// The name of the file.
@@ -255,14 +255,14 @@ pub struct PushedWal {
     pub batch: usize,
 }
 
-/// The archive of the write-ahead log of a cluster.
+/// The WAL archive of a cluster.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct WalCheck {
     /// The system identifier of the cluster.
     pub system_identifier: String,
     /// Bytes of a segment.
     pub segment_bytes: u64,
-    /// The segments that follow each other without a gap.
+    /// The ranges of segments without a gap.
     pub runs: Vec<WalRange>,
     /// The backups of the cluster.
     pub backups: Vec<WalBackup>,

@@ -106,9 +106,9 @@ impl Render for MaintenanceDone {
         ui.status(&format!("packed {}", counted(self.packed_refs, "ref")));
         ui.status("wrote the commit-graph");
         ui.status(&match (self.index.written, self.index.stale_refs) {
-            (true, stale) => format!("refreshed the index of {backups} ({} read)", counted(stale, "ref")),
+            (true, stale) => format!("updated the index of {backups} ({} read)", counted(stale, "ref")),
             (false, 0) => format!("the index of {backups} is up to date"),
-            (false, _) => "the index could not be written; everything works without it".to_owned(),
+            (false, _) => "the index could not be written; all commands work without it".to_owned(),
         });
         Ok(())
     }
@@ -141,12 +141,12 @@ impl Render for WalCheck {
         ui.table(&table)?;
         for WalBackup { backup, name, reach } in &self.backups {
             let text = match reach {
-                None => "its record has no positions in the log".to_owned(),
+                None => "its record has no LSNs".to_owned(),
                 Some(WalCoverage { consistent: false, .. }) => {
-                    "cannot be made consistent: its own log is not whole".to_owned()
+                    "cannot be recovered to consistency: its own WAL is incomplete".to_owned()
                 }
                 Some(WalCoverage { until, .. }) => {
-                    format!("can be recovered to any moment up to {}", Lsn::from(*until))
+                    format!("can be recovered to any point up to {}", Lsn::from(*until))
                 }
             };
             ui.line(format!("backup {name} ({backup}): {text}"))?;

@@ -15,7 +15,7 @@ use crate::terminal::message::ErrorMessage;
 pub use outcome::{print_database, print_directory};
 pub use plan::print_plan;
 
-/// A restore as it would be made.
+/// The plan of a restore.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "RestorePlan")]
 pub struct RestorePlanOutput {
@@ -33,7 +33,7 @@ pub struct RestorePlanOutput {
     pub into: PlannedDestination,
     /// The steps in order.
     pub steps: Vec<PlannedStepOutput>,
-    /// Seconds that the restore will probably take; null if nothing is known about that.
+    /// Estimated seconds of the restore; null if there is no estimate.
     pub estimate_s: Option<f64>,
     /// The origin of the estimate, in words; null if there is none.
     pub estimate_from: Option<String>,
@@ -83,7 +83,7 @@ impl From<PlannedStep> for PlannedStepOutput {
 pub struct RestoredDatabase {
     /// The id of the backup.
     pub backup: BackupId,
-    /// The commit that the database is at.
+    /// The commit of the database.
     pub commit: CommitId,
     /// The schema commit of the backup.
     pub backup_commit: CommitId,
@@ -91,26 +91,26 @@ pub struct RestoredDatabase {
     pub database: String,
     /// Bytes of the backup that were read.
     pub size_bytes: u64,
-    /// Seconds that it took.
+    /// Seconds that the restore took.
     pub duration_s: f64,
     /// The schema that the database was compared with, in words; null if it was not compared.
     pub schema_compared_with: Option<String>,
     /// The difference between the two schemas; null if there is none or they were not compared.
     pub schema_difference: Option<String>,
-    /// Objects that were left out, because they need what is not restored.
+    /// Objects that were left out, because they need objects that are not restored.
     pub left_out: Vec<String>,
-    /// Why the commit could not be recorded in the database, in words; null if it was recorded.
+    /// The reason why the commit is not recorded in the database, in words; null if it is.
     pub not_marked: Option<String>,
-    /// The roles of the backup; null if they were not asked for.
+    /// The roles of the backup; null without `--globals`.
     pub roles: Option<RestoredRoles>,
 }
 
 /// The roles of a backup that was restored.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct RestoredRoles {
-    /// The roles that were made.
+    /// The roles that were created.
     pub made: Vec<String>,
-    /// The roles that were there already and are as they were.
+    /// The roles that existed already and were not changed.
     pub kept: Vec<String>,
     /// Statements that were left out, in words.
     pub left_out: Vec<String>,
@@ -121,17 +121,17 @@ pub struct RestoredRoles {
 pub struct RestoredDirectory {
     /// The id of the backup.
     pub backup: BackupId,
-    /// The commit that the cluster is at.
+    /// The commit of the cluster.
     pub commit: CommitId,
     /// The schema commit of the backup.
     pub backup_commit: CommitId,
-    /// The ids of all backups that it was made from, the full one first.
+    /// The ids of all backups of the restored backup chain, the full one first.
     pub backups: Vec<BackupId>,
     /// The path of the data directory.
     pub directory: String,
     /// The paths of the directories of tablespaces.
     pub tablespaces: Vec<String>,
-    /// `off` if the cluster will not archive its log, `preserve` if it does as the one that was backed up.
+    /// `off` if the cluster does not archive WAL, `preserve` if it archives as the backed up cluster.
     pub archive_mode: String,
     /// Bytes of the backup that were read.
     pub size_bytes: u64,
@@ -143,9 +143,9 @@ pub struct RestoredDirectory {
     pub schema_compared_with: Option<String>,
     /// The difference between the two schemas; null if there is none or they were not compared.
     pub schema_difference: Option<String>,
-    /// The server that was started; null if none was asked for or it did not start.
+    /// The server that was started; null without `--start`, or if it did not start.
     pub server: Option<StartedServer>,
-    /// Seconds that it took.
+    /// Seconds that the restore took.
     pub duration_s: f64,
 }
 
@@ -156,18 +156,18 @@ pub struct StartedServer {
     pub url: String,
     /// The program that stops it, with its arguments.
     pub stop: Vec<String>,
-    /// The user of the system that runs it; null if it is the one who called.
+    /// The system user that runs the server; null if it is the caller.
     pub user: Option<String>,
 }
 
-/// The restores that take the place of something and are not finished.
+/// The unfinished in-place restores.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct UnfinishedRestores {
     /// The restores.
     pub restores: Vec<RestoreStatusOutput>,
 }
 
-/// A restore that takes the place of something and is not finished. It has either the positions of the two or an error.
+/// An unfinished in-place restore. It has either the positions of the old and the new one, or an error.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "UnfinishedRestore")]
 pub struct RestoreStatusOutput {
@@ -177,13 +177,13 @@ pub struct RestoreStatusOutput {
     pub backup: BackupId,
     /// The commit that was restored.
     pub commit: CommitId,
-    /// When the restore began.
+    /// The start of the restore.
     pub begun_at: Timestamp,
     /// The database or directory that is replaced.
     pub place: ReplacedObject,
     /// The stage of the restore.
     pub stage: Stage,
-    /// True if a process is working on it.
+    /// True if a process is running the restore.
     pub busy: bool,
     /// The one that is in place: `old`, `new`, `another` or `nothing`; absent if that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -194,12 +194,12 @@ pub struct RestoreStatusOutput {
     /// The position of the new one; absent if that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub new: Option<Slot>,
-    /// Why the positions are not known, in words; absent if they are.
+    /// The reason why the positions are not known, in words; absent if they are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
-/// The place of a restore that is over, because it was finished or undone.
+/// The place of a restore that was finished or undone.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct FinishedRestore {
     /// The place.

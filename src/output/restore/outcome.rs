@@ -66,11 +66,11 @@ pub fn print_database(target: &Target, outcome: &RestoreOutcome, made: &CreatedD
     if let Some(roles) = &made.roles {
         let list = |names: &[String]| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
         ui.status(&format!("created roles: {}", list(&roles.made)));
-        ui.status(&format!("left as they are: {}", list(&roles.kept)));
+        ui.status(&format!("existing roles: {}", list(&roles.kept)));
         roles.left_out.iter().for_each(|what| ui.warning(what));
     }
     for what in &made.left_out {
-        ui.warning(&format!("left out, since it needs what is not restored: {what}"));
+        ui.warning(&format!("left out, because it needs objects that are not restored: {what}"));
     }
     let (size, backup, dbname) = (human_bytes(outcome.bytes), &target.entry.backup, made.info.dbname());
     let (name, short) = (&backup.name, backup.commit.short());
@@ -92,21 +92,21 @@ pub fn print_directory(
     print_schema(target, outcome.schema.as_ref(), ui);
     if let Some(version) = backup.postgres.as_ref().and_then(|postgres| postgres.version.as_ref()) {
         let major = version.as_str().split('.').next().unwrap_or_default();
-        ui.status(&format!("it takes a server of PostgreSQL {major}"));
+        ui.status(&format!("the directory requires a server of PostgreSQL {major}"));
     }
     if !made.is_recovered && made.until != RecoveryTarget::Immediate {
-        ui.status(&format!("a server that is started on it replays the log up to {}", made.until));
+        ui.status(&format!("a server that is started on it replays WAL up to {}", made.until));
     }
     match made.archiving {
         Archiving::Off => ui.status("archive_mode is off in its postgresql.auto.conf"),
         Archiving::Preserve if made.is_recovered => {
-            ui.warning("what the migrations have written is in no archive: make a backup once it runs");
+            ui.warning("the WAL of the migrations is not archived: make a backup when the server runs");
         }
         Archiving::Preserve => {}
     }
     let Some(Ok(DetachedServer { url, stop, user })) = &made.server else { return Ok(()) };
     let who = user.as_ref().map_or(String::new(), |user| format!(", as user {user}"));
-    ui.status(&format!("a server runs on it; this stops it{who}: {}", stop.join(" ")));
+    ui.status(&format!("a server is running on it; stop it{who}: {}", stop.join(" ")));
     ui.line(url)
 }
 
@@ -127,10 +127,10 @@ fn arrival(forward: &MigrationPlan, is_equal: bool) -> String {
     let commit = forward.commit.short();
     match &forward.way {
         MigrationRunner::Files(none) if none.is_empty() && is_equal => {
-            format!("it is at commit {commit}, too: no migration differs between the two commits")
+            format!("the database is at commit {commit}, too: no migration differs between the two commits")
         }
         MigrationRunner::Files(none) if none.is_empty() => {
-            format!("nothing was run: no migration differs between its commit and {commit}")
+            format!("no migration was run: no migration differs between its commit and {commit}")
         }
         MigrationRunner::Files(_) | MigrationRunner::Command(_) => format!("migrated it to commit {commit}"),
     }

@@ -28,7 +28,7 @@ impl From<&RestoreStatus> for RestoreStatusOutput {
 
 impl Render for UnfinishedRestores {
     fn render(&self, ui: &Ui) -> Result<(), OutputError> {
-        let mut table = Table::new(["ID", "PLACE", "BEGUN", "COMMIT", "IN PLACE", "STATE"]);
+        let mut table = Table::new(["ID", "TARGET", "STARTED", "COMMIT", "IN PLACE", "STATE"]);
         for restore in &self.restores {
             table.cell(&restore.id);
             table.cell(&restore.place.to_string());
@@ -39,12 +39,12 @@ impl Render for UnfinishedRestores {
                 (None, error) => format!("? {}", error.as_deref().unwrap_or_default()),
             });
             table.cell(match (restore.busy, restore.stage) {
-                (true, _) => "at work",
-                (_, Stage::Making) => "interrupted while it was made",
-                (_, Stage::Ready) => "interrupted before it was in place",
+                (true, _) => "running",
+                (_, Stage::Making) => "interrupted while restoring",
+                (_, Stage::Ready) => "interrupted before the swap",
                 (_, Stage::Replaced) => "in place",
-                (_, Stage::Aborting) => "interrupted while it was undone",
-                (_, Stage::Finishing) => "interrupted while the old one was removed",
+                (_, Stage::Aborting) => "interrupted during abort",
+                (_, Stage::Finishing) => "interrupted during finish",
             });
         }
         ui.table(&table)

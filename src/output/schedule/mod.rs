@@ -32,9 +32,9 @@ pub struct ScheduleOutput {
     pub preset: Option<Preset>,
     /// The time zone of the times.
     pub timezone: String,
-    /// Seconds by which a run may be late, so that not all databases are backed up at once.
+    /// Maximum delay of a run in seconds, so that not all databases are backed up at once.
     pub jitter_s: u64,
-    /// Seconds by which the runs of this database are late.
+    /// Delay of the runs of this database in seconds.
     pub delay_s: u64,
     /// The tool that makes the backups.
     pub tool: Line,
@@ -45,13 +45,13 @@ pub struct ScheduleOutput {
     pub state: ScheduleStateOutput,
     /// True if a backup is due now.
     pub due: bool,
-    /// The latest time of the schedule; null if there was none yet.
+    /// The last scheduled time; null if there was none yet.
     pub slot: Option<Timestamp>,
-    /// The time whose backup should be complete by now and is not; null if there is none.
+    /// The scheduled time whose backup is overdue; null if there is none.
     pub missed: Option<Timestamp>,
-    /// When the last backup was begun; null if there was none.
+    /// The start of the last backup; null if there was none.
     pub last_attempt: Option<Timestamp>,
-    /// When the last backup was completed; null if there was none.
+    /// The completion of the last backup; null if there was none.
     pub last_completed: Option<Timestamp>,
     /// The next run; null if there is none.
     pub next: Option<Timestamp>,
@@ -66,7 +66,7 @@ pub enum ScheduleStateOutput {
     Ok,
     /// A backup is due.
     Due,
-    /// A backup should be complete by now and is not.
+    /// A backup is overdue.
     Missed,
 }
 
@@ -91,7 +91,7 @@ pub struct NextRuns {
 /// A run of a schedule.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct NextRun {
-    /// When.
+    /// The time of the run.
     pub at: Timestamp,
     /// The configured database.
     pub database: DatabaseName,
@@ -134,19 +134,19 @@ pub struct ChangedHook {
 #[serde(rename_all = "kebab-case")]
 #[schemars(inline)]
 pub enum HookChange {
-    /// The file was made.
+    /// The file was created.
     Made,
-    /// The file of another program was renamed, and is called by the new one.
+    /// The file of another program was renamed, and the new file runs it.
     PutAside,
     /// Lines were added to the file.
     Extended,
     /// The file was removed.
     Removed,
-    /// The file was removed, and the one of another program has its name again.
+    /// The file was removed, and the renamed file of another program was restored.
     PutBack,
-    /// Lines were taken out of the file.
+    /// Lines were removed from the file.
     TakenOut,
-    /// Nothing.
+    /// The file was not changed.
     Unchanged,
 }
 
@@ -157,7 +157,7 @@ pub struct HooksStatus {
     pub directory: String,
     /// The hooks.
     pub hooks: Vec<HookStatus>,
-    /// The rules of the databases that want backups when a branch moves.
+    /// The rules for backups after a branch has moved.
     pub rules: Vec<MergeRule>,
 }
 
@@ -166,12 +166,12 @@ pub struct HooksStatus {
 pub struct HookStatus {
     /// The name of the hook, as git has it.
     pub hook: String,
-    /// `installed`, `missing`, `foreign` (there is one without our lines), `outdated` (it calls another program than
-    /// this one) or `disabled` (our lines are there, and git does not run the file).
+    /// `installed`, `missing`, `foreign` (a hook without lines of git-pggit), `outdated` (the hook calls another
+    /// program than this one) or `disabled` (the hook is installed, and git does not run the file).
     pub state: String,
 }
 
-/// Which moves of branches want a backup of a database.
+/// A rule for backups of a database after a branch has moved.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct MergeRule {
     /// The configured database.

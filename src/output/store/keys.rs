@@ -16,15 +16,13 @@ impl Render for KeysView {
             ]);
         }
         for (at, key) in self.keys.iter().enumerate() {
-            let label = if at + 1 == self.keys.len() { "seals" } else { "reads" };
+            let label = if at + 1 == self.keys.len() { "encrypts" } else { "decrypts" };
             table.row(["key".to_owned(), label.to_owned(), day(&key.created_at), key.id.clone()]);
         }
         ui.table(&table)?;
         if !self.superseded.is_empty() {
-            ui.warning(
-                "a change of the keys was not finished, and what opened the store before it still does",
-            );
-            ui.hint("the next change removes that: make the same one again");
+            ui.warning("a change of the keys was not finished: the superseded keys still open the store");
+            ui.hint("repeat the change to finish it");
         }
         Ok(())
     }

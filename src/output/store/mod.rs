@@ -17,7 +17,7 @@ pub use render::print_copy;
 pub struct StoreDescription {
     /// The URL or the directory of the store.
     pub url: String,
-    /// The configuration that the store keeps about itself.
+    /// The configuration of the store.
     pub config: StoreConfig,
 }
 
@@ -32,17 +32,17 @@ pub struct ArtifactList(pub Vec<StoredArtifactRow>);
 pub struct StoredArtifactRow {
     /// The id of the artifact.
     pub id: String,
-    /// The database whose backups are stored as differences from each other.
+    /// The database whose backups are deduplicated against each other.
     pub database: String,
     /// RFC 3339 time at which the artifact was written.
     pub created_at: String,
-    /// The id of the artifact that this one is a difference from; null if there is none.
+    /// The id of the artifact that this one was deduplicated against; null if there is none.
     pub base: Option<String>,
     /// Bytes of the content.
     pub size_bytes: u64,
     /// Bytes that this artifact added to the store.
     pub stored_bytes: u64,
-    /// Number of packs that have the content.
+    /// Number of packs with the content.
     pub packs: usize,
     /// The location, as records of backups have it.
     pub location: String,
@@ -70,7 +70,7 @@ pub struct StoredArtifact {
     pub id: String,
     /// The location, as records of backups have it.
     pub location: String,
-    /// The id of the artifact that this one is a difference from; null if there is none.
+    /// The id of the artifact that this one was deduplicated against; null if there is none.
     pub base: Option<String>,
     /// Bytes of the content.
     pub size_bytes: u64,
@@ -109,7 +109,7 @@ pub struct StoreStats {
     pub size_bytes: u64,
     /// Bytes of all objects of the store.
     pub stored_bytes: u64,
-    /// `size_bytes` by the stored bytes that are no garbage, to one digit; null if nothing is stored.
+    /// `size_bytes` by the stored bytes without garbage, to one digit; null if nothing is stored.
     pub ratio: Option<f64>,
     /// Number of packs.
     pub packs: usize,
@@ -157,7 +157,7 @@ pub struct CollectedGarbage {
     pub removed_manifests: usize,
     /// Number of temporary files that were removed.
     pub swept_files: u64,
-    /// The writers that have left a sign of life in the store.
+    /// The writers with a heartbeat in the store.
     pub writers: Vec<StoreWriter>,
 }
 
@@ -182,11 +182,11 @@ impl From<Amount> for PackAmount {
 pub struct StoreWriter {
     /// The object of the writer in the store.
     pub writer: String,
-    /// When it began; null if the object that says so cannot be read.
+    /// The start of the writer; null if its object cannot be read.
     pub started_at: Option<Timestamp>,
-    /// When it gave its last sign of life.
+    /// The time of its last heartbeat.
     pub last_seen_at: Timestamp,
-    /// True if its lease has run out.
+    /// True if its lease has expired.
     pub dead: bool,
 }
 
@@ -208,7 +208,7 @@ pub struct StoreCheck {
     pub packs: usize,
     /// Packs whose content was read.
     pub read: PackAmount,
-    /// Number of files of the write-ahead log that were read.
+    /// Number of WAL files that were read.
     pub wal_files_read: usize,
     /// The objects that are damaged.
     pub damaged: Vec<DamagedObject>,
@@ -218,11 +218,11 @@ pub struct StoreCheck {
     pub repaired: Vec<String>,
     /// The objects that could not be replaced.
     pub not_repaired: Vec<ObjectError>,
-    /// Packs that no artifact needs; null if damage hides which these are.
+    /// Packs that no artifact needs; null if that is unknown because of damage.
     pub garbage: Option<PackAmount>,
-    /// The writers that have left a sign of life in the store.
+    /// The writers with a heartbeat in the store.
     pub writers: Vec<StoreWriter>,
-    /// Number of collections of garbage that have not been finished.
+    /// Number of unfinished garbage collections.
     pub unfinished_collections: usize,
 }
 
@@ -237,7 +237,7 @@ pub struct DamagedObject {
     pub detail: String,
 }
 
-/// An artifact that needs a damaged object.
+/// An artifact that is affected by damage.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct HitArtifact {
     /// The id of the artifact.
@@ -277,7 +277,7 @@ pub struct StoreCopy {
     pub url: String,
     /// Number of packs that were copied.
     pub packs: usize,
-    /// Number of files of the write-ahead log that were copied.
+    /// Number of WAL files that were copied.
     pub wal_files: usize,
     /// Bytes of the packs that were copied.
     pub stored_bytes: u64,
@@ -285,7 +285,7 @@ pub struct StoreCopy {
     pub artifacts: Vec<CopiedArtifact>,
     /// The artifacts that could not be copied.
     pub failed: Vec<ArtifactError>,
-    /// The ids of the artifacts that could not be copied yet, because the copy is about to remove packs of them.
+    /// The ids of the artifacts that could not be copied yet, because a deletion of their packs is pending.
     pub waiting: Vec<String>,
 }
 
@@ -296,7 +296,7 @@ pub struct CopiedArtifact {
     pub id: String,
     /// The location in the copy.
     pub location: String,
-    /// True if this copy brought it, and no earlier one.
+    /// True if this run copied the artifact, and no earlier one.
     pub new: bool,
 }
 

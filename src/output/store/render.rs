@@ -55,7 +55,7 @@ impl Render for CollectedGarbage {
         for StoreWriter { started_at, last_seen_at, .. } in self.writers.iter().filter(|writer| !writer.dead)
         {
             let started = started_at.unwrap_or(*last_seen_at);
-            ui.status(&format!("somebody writes since {started}, and was last seen {last_seen_at}"));
+            ui.status(&format!("a writer is active since {started}, last heartbeat {last_seen_at}"));
         }
         let (verb, packs, manifests) = match self.dry_run {
             true => ("would remove", &self.garbage, self.superseded_manifests),
@@ -67,13 +67,13 @@ impl Render for CollectedGarbage {
         };
         ui.line(format!("{verb} {}{manifests}", packs.words()))?;
         if self.waiting.packs > 0 {
-            ui.line(format!("{} wait for those who write", self.waiting.words()))?;
+            ui.line(format!("{} wait for active writers", self.waiting.words()))?;
         }
         if self.unfinished.packs > 0 {
-            ui.line(format!("{} may be in use by those who write", self.unfinished.words()))?;
+            ui.line(format!("{} may be in use by active writers", self.unfinished.words()))?;
         }
         if self.dry_run && self.garbage.packs + self.superseded_manifests > 0 {
-            ui.hint("'git pggit store gc --force' removes it");
+            ui.hint("'git pggit store gc --force' removes the garbage");
         }
         Ok(())
     }
@@ -92,7 +92,7 @@ impl Render for StoreCheck {
         }
         for damaged in &self.damaged {
             let rest = format!("  {}: {} [{}]", damaged.object, damaged.detail, damaged.code);
-            ui.spans(&[(Style::Bad, "damaged"), (Style::Plain, &rest)])?;
+            ui.spans(&[(Style::Bad, "damaged "), (Style::Plain, &rest)])?;
         }
         for failed in &self.not_repaired {
             ui.line(format!("cannot be repaired: {}: {}", failed.object, failed.error))?;
@@ -100,7 +100,7 @@ impl Render for StoreCheck {
         for hit in &self.hit {
             let name = hit.backup.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
             ui.spans(&[
-                (Style::Bad, "hit    "),
+                (Style::Bad, "affected"),
                 (Style::Plain, &format!("  {}{name}: {}", hit.id, files(hit))),
             ])?;
         }
@@ -110,7 +110,7 @@ impl Render for StoreCheck {
             count => format!(", read {} of {}", human_bytes(self.read.stored_bytes), counted(count, "pack")),
         };
         ui.line(format!(
-            "checked {} and {}{read}: {}, {} hit",
+            "checked {} and {}{read}: {}, {} affected",
             counted(self.artifacts, "artifact"),
             counted(self.packs, "pack"),
             counted(self.damaged.len(), "damaged object"),
@@ -129,14 +129,11 @@ impl StoreCheck {
             _ => {}
         }
         for StoreWriter { writer, last_seen_at, dead, .. } in &self.writers {
-            let state = if *dead { "died while writing" } else { "writes" };
-            ui.line(format!("somebody {state}: {writer}, last seen {last_seen_at}"))?;
+            let state = if *dead { "crashed" } else { "active" };
+            ui.line(format!("{state} writer: {writer}, last heartbeat {last_seen_at}"))?;
         }
         if self.unfinished_collections > 0 {
-            ui.line(format!(
-                "{} not finished",
-                counted(self.unfinished_collections, "collection of garbage")
-            ))?;
+            ui.line(format!("{} not finished", counted(self.unfinished_collections, "garbage collection")))?;
         }
         Ok(())
     }
@@ -153,7 +150,7 @@ fn files(hit: &HitArtifact) -> String {
 pub fn print_copy(copied: &CopyReport, ui: &Ui) -> Result<(), OutputError> {
     let new = copied.artifacts.iter().filter(|copy| copy.new).count();
     ui.line(format!(
-        "copied {} with {} ({}); {} were there already",
+        "copied {} with {} ({}); {} were already copied",
         counted(new, "artifact"),
         counted(copied.packs.count, "pack"),
         human_bytes(copied.packs.bytes),
@@ -161,7 +158,7 @@ pub fn print_copy(copied: &CopyReport, ui: &Ui) -> Result<(), OutputError> {
     ))?;
     if copied.wal.count > 0 {
         let (files, size) = (counted(copied.wal.count, "file"), human_bytes(copied.wal.bytes));
-        ui.line(format!("copied {files} of the write-ahead log ({size})"))?;
+        ui.line(format!("copied {files} of WAL ({size})"))?;
     }
     Ok(())
 }

@@ -30,8 +30,9 @@ fn a_repository_of_existing_backups_is_imported_once_in_every_clone() {
     rig.sandbox.commit("3.sql", "-- later", "later");
     let text = rig.pggit(&["backup", "import"]).success();
     assert!(
-        text.stderr_text()
-            .contains(&format!("imported {count} of {count} backups from pgbackrest; 0 were known")),
+        text.stderr_text().contains(&format!(
+            "imported {count} of {count} backups from pgbackrest; 0 were already recorded"
+        )),
         "{}",
         text.snapshot()
     );
@@ -76,7 +77,7 @@ fn what_a_catalogue_does_not_say_is_not_made_up() {
     std::fs::write(&list, format!("{{\"backups\":[{child},{broken},{bare}]}}")).unwrap();
     sandbox.git(["config", "pggit.tool.x.list", &format!("cat '{}'", list.display())]);
     let out = sandbox.pggit(["backup", "import", "--tool", "x"]).success();
-    assert!(out.stderr_text().contains("left out b: torn"), "{}", out.snapshot());
+    assert!(out.stderr_text().contains("skipped b: torn"), "{}", out.snapshot());
     assert!(out.stderr_text().contains("imported 2 of 3"), "{}", out.snapshot());
     sandbox.pggit(["fsck"]).success();
     let backups = sandbox.pggit(["backup", "list", "--json"]).success().json();

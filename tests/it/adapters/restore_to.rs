@@ -309,7 +309,7 @@ fn a_copy_can_be_started_and_stays_until_it_is_stopped() {
     let to = second.to_str().unwrap();
     let point = ["backup", "restore", "first", "--to", to, "--start", "--restore-point", "before"];
     let other = rig.pggit(&point).success();
-    assert!(other.stderr_text().contains("this stops it"), "{}", other.snapshot());
+    assert!(other.stderr_text().contains("stop it"), "{}", other.snapshot());
     assert_eq!(asked(other.stdout_text().trim(), "select count(*) from orders"), "101");
     assert_eq!(asked(url, "select count(*) from orders"), "100");
     assert_eq!(fs::metadata(&first).unwrap().permissions().mode() & 0o777, 0o700);

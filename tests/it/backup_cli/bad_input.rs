@@ -54,7 +54,7 @@ fn unknown_and_ambiguous_backups() {
     let ambiguous = sandbox.pggit(["backup", "show", "01aa"]);
     assert_eq!(
         ambiguous.snapshot(),
-        "[stderr]\nerror: `01aa` names 3 backups\nhint: use more of the id; it could be one of\n\
+        "[stderr]\nerror: `01aa` names 3 backups\nhint: use a longer prefix of the id; it matches\n\
          hint:   [ID1] base (shop, completed, [TIME])\nhint:   [ID2] hourly (shop, failed, [TIME])\n\
          hint:   [ID3] nightly (stats, in_progress, [TIME])\n[exit 11]\n"
     );
@@ -176,7 +176,7 @@ fn options_that_make_no_sense() {
             (&with(&["--start-lsn=0"]), 129, "invalid LSN"),
             (&with(&["--system-identifier=abc"]), 129, "expected a number"),
             (&with(&["--started-at=tomorrow"]), 129, "'tomorrow' is not a time"),
-            (&with(&["--started-at=1h", "--completed-at=2h"]), 129, "before it began"),
+            (&with(&["--started-at=1h", "--completed-at=2h"]), 129, "is before the start time"),
             (&with(&["--expires-at=soon"]), 129, "'soon' is not a time"),
             (&with(&["--label=a b"]), 129, "invalid tag \"a b\""),
             (&with(&["--location=/plain"]), 129, "expected a URI"),

@@ -148,7 +148,7 @@ fn dependencies_have_rules() {
     };
     assert_eq!(
         refused(&["--type=incremental"]),
-        "[stderr]\nerror: an incremental backup depends on another one\nhint: name it with --depends-on <backup>\n[exit 12]\n"
+        "[stderr]\nerror: an incremental backup depends on another one\nhint: name the parent backup with --depends-on <backup>\n[exit 12]\n"
     );
     assert!(refused(&["--depends-on=base"]).contains("a full backup depends on no other backup"));
     assert!(
@@ -256,7 +256,7 @@ fn tags_come_and_go() {
     assert_eq!(run(&["untag", "x", "pinned"]), "[stderr]\nuntagged x of shop ([ID1]): pinned\n[exit 0]\n");
     assert_eq!(
         run(&["untag", "x", "ticket", "pinned"]),
-        "[stderr]\nerror: backup [ID1] has no tag 'pinned'\nhint: it has ticket=OPS-1: why, how?\n[exit 10]\n"
+        "[stderr]\nerror: backup [ID1] has no tag 'pinned'\nhint: the backup has ticket=OPS-1: why, how?\n[exit 10]\n"
     );
     let tagged = sandbox.pggit(["backup", "tag", "x", "a=1", "--json"]).success().json();
     assert_eq!(tagged["tags"], json!({ "a": "1", "ticket": "OPS-1: why, how?" }));
@@ -347,7 +347,7 @@ fn records_of_living_and_unseen_processes_are_not_settled_by_mistake() {
     }
     let expected = format!(
         "[stderr]\nerror: backup [ID1] was not interrupted: process {me} on {far} cannot be observed from this machine\n\
-         hint: if you know that it is dead, use --force\n[exit 12]\n"
+         hint: use --force if that process has certainly exited\n[exit 12]\n"
     );
     assert_eq!(run(&["far"]), expected);
     assert_eq!(run(&["far", "--force"]), "[stderr]\nsettled far of shop ([ID1])\n[exit 0]\n");
@@ -358,6 +358,6 @@ fn records_of_living_and_unseen_processes_are_not_settled_by_mistake() {
     assert_eq!(
         run(&["external"]),
         "[stderr]\nerror: backup [ID1] was not interrupted: no process of git-pggit is making it\n\
-         hint: say why it failed with --message instead\n[exit 12]\n"
+         hint: use --message instead\n[exit 12]\n"
     );
 }

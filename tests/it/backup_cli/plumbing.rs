@@ -24,7 +24,7 @@ fn cat_prints_what_is_stored() {
     assert_eq!(
         sandbox.pggit(["backup", "cat", "base", "everything"]).snapshot(),
         "[stderr]\nerror: invalid event id \"everything\": expected a UUID in lower case with hyphens\n\
-         hint: it is one of record, events and schema, or the id of an event\n[exit 129]\n"
+         hint: expected record, events, schema, or the id of an event\n[exit 129]\n"
     );
     assert_eq!(
         sandbox.pggit(["backup", "cat", "base", IDS[3]]).snapshot(),

@@ -77,7 +77,7 @@ fn filters_and_order_of_the_list() {
     }
     assert_eq!(
         sandbox.pggit(["backup", "list", "--tag", "none"]).snapshot(),
-        "[stderr]\nhint: no backup passes the filters\n[exit 0]\n"
+        "[stderr]\nhint: no backup matches the filters\n[exit 0]\n"
     );
     assert_eq!(
         history().pggit(["backup", "list"]).snapshot(),
@@ -308,7 +308,7 @@ fn diff_is_git_s() {
     assert_eq!(
         sandbox.pggit(["backup", "diff", "old", "new"]).snapshot(),
         "[stderr]\nerror: no schema is recorded with backup [ID1] (old)\n\
-         hint: 'git pggit backup create' records it; backups that other programs make have none\n[exit 10]\n"
+         hint: 'git pggit backup create' records the schema; backups of other programs have none\n[exit 10]\n"
     );
     record_schema(&sandbox, &old, "create table a ();\n");
     record_schema(&sandbox, &new, "create table a ();\ncreate table b ();\n");

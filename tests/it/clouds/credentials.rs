@@ -58,7 +58,7 @@ fn a_bucket_that_is_not_there_is_not_a_store_that_is_not_there() {
         let text =
             sandbox.pggit(["store", "list", "--store", &place.url.to_string()]).fails(15).stderr_text();
         assert!(
-            text.contains("make it with the cloud's own tools") && !text.contains("store init"),
+            text.contains("create the bucket with the tools of the cloud") && !text.contains("store init"),
             "{text}"
         );
     }

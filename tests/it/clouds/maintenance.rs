@@ -184,7 +184,7 @@ fn kept(place: &Place, sealed: bool) {
     let copied = scene.run(&["copy", &scene.copy]).success().stdout_text();
     assert!(copied.starts_with("copied 3 artifacts with 3 packs"), "{copied}");
     let again = scene.run(&["copy", &scene.copy]).success().stdout_text();
-    assert!(again.ends_with("3 were there already\n"), "{again}");
+    assert!(again.ends_with("3 were already copied\n"), "{again}");
     scene.assert_holds(&scene.copy, &contents);
 
     // Damaged objects are named and repaired.

@@ -14,9 +14,9 @@ use super::select::One;
 
 /// Add, replace or remove facts in the metadata of a backup
 ///
-/// The values of KEY=VALUE are texts; a document may hold any JSON, and 'null'
-/// in it removes a fact. Facts whose name announces a secret are refused:
-/// records are shared and permanent.
+/// The values of KEY=VALUE are text; a document may contain any JSON, and 'null'
+/// in it removes a fact. Facts whose name suggests a secret are refused: records
+/// are shared and permanent.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {

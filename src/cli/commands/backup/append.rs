@@ -11,11 +11,10 @@ use super::document;
 
 /// Add an event to the record of a backup, for scripts
 ///
-/// Reads one event as JSON, as docs/format.md describes it. 'backup' and 'kind'
-/// and the fields of the kind must be there; 'format', 'id', 'clock', 'at', 'by'
-/// and 'host' are filled in if they are not. An event that the state of the
-/// backup does not allow is refused; one that is already there is no change.
-/// Prints the id of the event.
+/// Reads one event as JSON, as docs/format.md describes it. 'backup', 'kind' and the
+/// fields of the kind are required; 'format', 'id', 'clock', 'at', 'by' and 'host'
+/// have defaults. An event that the state of the backup does not allow is refused; a
+/// known event changes nothing. Prints the id of the event.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {

@@ -9,19 +9,18 @@ use crate::ledger::{Entry, Ledger};
 
 use super::select::One;
 
-/// Print what is stored of a backup, byte for byte
+/// Print the record, the events or the schema of a backup, byte for byte
 ///
 /// 'record' is the file of the record, 'events' the list of its events in their
-/// order, 'schema' the schema of the database as it was backed up; the id of an
-/// event prints that event. For scripts: docs/format.md describes what is
-/// printed.
+/// order, 'schema' the schema of the database at the time of the backup; the id of
+/// an event prints that event. For scripts: docs/format.md describes the output.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
     one: One,
 
-    /// record, events, schema, or the id of an event
+    /// The object: record, events, schema, or the id of an event
     #[arg(value_name = "WHAT", default_value = "record")]
     what: String,
 }
@@ -36,7 +35,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let event = match args.what.as_str() {
         "record" | "events" | "schema" => None,
         id => Some(id.parse::<EventId>().map_err(|invalid| {
-            Failure::from(invalid).hint("it is one of record, events and schema, or the id of an event")
+            Failure::from(invalid).hint("expected record, events, schema, or the id of an event")
         })?),
     };
     let entry = args.one.find(context)?;

@@ -14,8 +14,8 @@ use super::select::One;
 
 /// Print a file of a backup, byte for byte
 ///
-/// Without a name it is the dump. What is printed has been compared with the record
-/// before. A dump of the format directory has several files, which
+/// Prints the dump if no file is named. The data is compared with the record before it
+/// is printed. A dump of the format directory has several files, which
 /// 'git pggit store list --json' lists.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
@@ -23,7 +23,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     one: One,
 
-    /// Which file: dump.custom, globals.sql, ...
+    /// The file: dump.custom, globals.sql, ...
     #[arg(value_name = "FILE")]
     file: Option<String>,
 
@@ -42,7 +42,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let (Some(_), Some(name)) = (&backup.location, args.file.clone().or(first)) else {
         return Err(Failure::new(
             Code::NotFound,
-            format!("backup {} has no files of this program", backup.name),
+            format!("git-pggit has no files of backup {}", backup.name),
         ));
     };
     args.from.apply(context)?;

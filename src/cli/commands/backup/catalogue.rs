@@ -7,14 +7,14 @@ use crate::failure::{Code, Failure};
 use crate::tools::Adapter;
 use crate::workspace::connect;
 
-/// Whose catalogue is looked into.
+/// The catalogue of a tool.
 #[derive(Debug, clap::Args)]
 pub(super) struct Where {
-    /// The database, as it is configured
+    /// The configured database
     #[arg(short, long, value_name = "NAME")]
     database: Option<String>,
 
-    /// The tool: pgbackrest, barman, or one of your own; by default the configured one
+    /// The tool: pgbackrest, barman, or a custom tool; by default the configured one
     #[arg(long, value_name = "TOOL")]
     tool: Option<String>,
 
@@ -35,14 +35,17 @@ impl Where {
         if let Some(tool) = &self.tool {
             let value = tool
                 .parse::<Tool>()
-                .map_err(|()| Failure::new(Code::Usage, format!("{tool:?} cannot be the name of a tool")))?;
+                .map_err(|()| Failure::new(Code::Usage, format!("{tool:?} is not a valid name of a tool")))?;
             database.tool = Setting { value, origin: Origin::CommandLine };
         }
         let given = |text: &Option<String>| match text {
             None => Ok(None),
             Some(text) => match plain_name(text) {
                 Some(value) => Ok(Some(Setting { value, origin: Origin::CommandLine })),
-                None => Err(Failure::new(Code::Usage, format!("{text:?} is no name of a stanza or server"))),
+                None => Err(Failure::new(
+                    Code::Usage,
+                    format!("{text:?} is not a valid name of a stanza or server"),
+                )),
             },
         };
         database.stanza = given(&self.stanza)?.or(database.stanza);

@@ -13,23 +13,23 @@ use super::select::One;
 
 /// Record that a backup is complete
 ///
-/// For a backup that was registered with --in-progress. A backup is completed
-/// once: a second command fails, and nothing is changed.
+/// For a backup that was registered with --in-progress. A backup is completed once:
+/// a second command fails, and changes nothing.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
     one: One,
 
-    /// Size of its content in bytes
+    /// The size of the content in bytes
     #[arg(long, value_name = "BYTES")]
     size: u64,
 
-    /// The attempt that succeeded; refused if another one has begun since
+    /// The attempt that succeeded; refused if a later one has begun
     #[arg(long, value_name = "N")]
     attempt: Option<u32>,
 
-    /// Version of the tool that made it
+    /// The version of the tool that made the backup
     #[arg(long, value_name = "VERSION")]
     tool_version: Option<String>,
 

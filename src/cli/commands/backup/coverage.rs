@@ -14,14 +14,14 @@ use crate::workspace::places;
 
 /// Show which branches and commits can be restored
 ///
-/// A branch is 'ok' when a backup of its tip is complete together with
-/// everything it needs. Otherwise the nearest commit of its history is named
-/// that can be restored, with the number of commits since.
+/// A branch is 'ok' if its tip has a backup with a complete backup chain. Otherwise
+/// the output names the nearest restorable commit of its history, with the number of
+/// commits since.
 ///
-/// States: no_backup, failed (also when it was interrupted), in_progress,
-/// no_full_backup (something that it needs is not there), bytes_missing (the store or
-/// directory of the bytes is not there, which also ends the command with 15), verification_failed
-/// (the latest verdict on it, or on one that it needs, is 'failed'), ok.
+/// States: no_backup, failed (or interrupted), in_progress, no_full_backup (the backup
+/// chain is incomplete), bytes_missing (the store or directory of the data is missing;
+/// the command then exits with 15), verification_failed (the latest verdict on the
+/// backup, or on one of its chain, is 'failed'), ok.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -33,7 +33,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "RANGE")]
     commits: Option<String>,
 
-    /// End with 1 if anything that is listed is not ok
+    /// Exit with 1 if a listed branch or commit is not ok
     #[arg(long)]
     exit_code: bool,
 }
@@ -55,10 +55,12 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     };
     if let Some((count, home)) = &standing.elsewhere {
         let backups = if *count == 1 { "1 backup is" } else { &format!("{count} backups are") };
-        context.ui.hint(&format!("{backups} outside of the places of your configuration, such as {home}"));
+        context
+            .ui
+            .hint(&format!("{backups} outside of the configured stores and directories, such as {home}"));
     }
     if let Some((first, others)) = standing.gone.split_first() {
-        let failure = Failure::new(Code::Destination, first.to_string()).hint("mount it, or bring it back");
+        let failure = Failure::new(Code::Destination, first.to_string()).hint("mount it, or restore it");
         return Err(others.iter().fold(failure, |failure, gone| failure.cause(gone.to_string())));
     }
     if args.exit_code && !all_ok {

@@ -18,28 +18,28 @@ use crate::workspace::queue::{self, JobOptions};
 
 use super::select;
 
-/// Back up a database, and record it on its commit
+/// Back up a database, and record the backup on its commit
 ///
-/// The tool is the configured one, by default pg_dump. pg_dump dumps the database,
-/// and the dump is streamed into the store, together with the roles and tablespaces
-/// of the server. pg_basebackup copies the whole cluster that the database is in,
-/// and each file of it goes into the store. Of what the store has from earlier backups of the database
-/// nothing is stored again: a later version takes little more than what has
-/// changed, and each can be restored by itself. With --output it becomes plain
-/// files that 'zstd -dc' and 'pg_restore' read without this program.
+/// The tool is the configured one, by default pg_dump. A dump by pg_dump is streamed
+/// into the store, together with the roles and tablespaces of the server. A physical
+/// backup by pg_basebackup contains the whole cluster of the database; each of its
+/// files is stored. The store deduplicates backups of the same database: a later
+/// backup takes little more space than the changes, and each backup can be restored
+/// by itself. With --output the backup consists of plain files that 'zstd -dc' and
+/// 'pg_restore' read without this program.
 ///
-/// pgBackRest, Barman and tools of your own keep the bytes in repositories of
-/// their own; what they say of the backup is recorded.
+/// pgBackRest, Barman and custom tools keep the data in their own repositories; the
+/// facts that they report about the backup are recorded.
 ///
-/// The record is in the repository before the first byte is written, and says
-/// that the backup is completed after the last one is durable.
+/// The record is written before the first byte of the backup. The backup is recorded
+/// as completed after the last byte is durable.
 ///
 /// The backup belongs to the commit given by --commit or --branch, else to the
-/// one recorded in the database (see 'git pggit mark'), else to HEAD.
+/// commit recorded in the database (see 'git pggit mark'), else to HEAD.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The database, as it is configured
+    /// The configured database
     #[arg(short, long, value_name = "NAME")]
     database: Option<String>,
 
@@ -51,12 +51,12 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "BRANCH")]
     branch: Option<String>,
 
-    /// Do not mind that the database is marked with another commit
+    /// Back up even if the database is marked with another commit
     #[arg(short, long)]
     force: bool,
 
-    /// The tool that makes it, instead of the configured one; 'auto' is pg_dump or pg_basebackup, by the
-    /// size of the database
+    /// The tool that makes the backup; by default the configured one; 'auto' is pg_dump or pg_basebackup,
+    /// by the size of the database
     #[arg(long, value_name = "TOOL", value_parser = tool)]
     tool: Option<Tool>,
 
@@ -65,11 +65,11 @@ pub(crate) struct Args {
     #[arg(short = 't', long = "type", value_name = "TYPE")]
     kind: Option<BackupType>,
 
-    /// A name for people; by default the database and the time
+    /// The name of the backup; by default <database>-<time>
     #[arg(short, long)]
     name: Option<BackupName>,
 
-    /// A tag, with a value or without; may be given several times
+    /// A tag, with an optional value; may be given several times
     #[arg(short, long, value_name = "KEY[=VALUE]", visible_alias = "tag")]
     label: Vec<String>,
 
@@ -89,15 +89,15 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TABLE")]
     exclude_table: Vec<TableName>,
 
-    /// pg_basebackup: begin at once (fast) or with the server's usual checkpoint (spread)
+    /// pg_basebackup: the checkpoint mode: fast (at once) or spread (over time, as usual)
     #[arg(long, value_name = "MODE")]
     checkpoint: Option<Checkpoint>,
 
-    /// pg_basebackup: how much to read in a second at most, such as 500k or 100M
+    /// pg_basebackup: the maximum transfer rate per second, such as 500k or 100M
     #[arg(long, value_name = "RATE", value_parser = rate)]
     max_rate: Option<u32>,
 
-    /// pg_basebackup: take the write-ahead log at the end (fetch) or meanwhile (stream)
+    /// pg_basebackup: collect WAL at the end (fetch) or during the backup (stream)
     #[arg(long, value_name = "METHOD")]
     wal: Option<WalMethod>,
 
@@ -105,23 +105,23 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FORMAT")]
     format: Option<DumpFormat>,
 
-    /// How many tables to dump at once (format directory only)
+    /// The number of tables to dump in parallel (format directory only)
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
 
-    /// The store that keeps it: a directory or a URL; by default the configured one
+    /// The store of the backup: a directory or a URL; by default the configured one
     #[arg(long, value_name = "URL", conflicts_with = "output")]
     store: Option<String>,
 
-    /// Write plain files below this directory instead
+    /// Write plain files below this directory instead of using a store
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
 
-    /// How hard to compress: a zstd level from -7 to 22, or 'none'
+    /// The compression level of zstd: -7 to 22, or 'none'
     #[arg(long, value_name = "LEVEL", allow_hyphen_values = true)]
     compression_level: Option<Compression>,
 
-    /// Put it into the queue for a worker, and do not wait
+    /// Enqueue the backup for a worker, and do not wait
     #[arg(long)]
     enqueue: bool,
 }
@@ -154,7 +154,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     }
     if entry.backup.kind != request.kind {
         context.ui.warning(&format!(
-            "there was no backup to build on: this one is {}, not {}",
+            "there is no parent backup: this backup is {}, not {}",
             entry.backup.kind, request.kind
         ));
     }
@@ -236,8 +236,8 @@ fn not_in_a_job(args: &Args) -> Option<&'static str> {
 /// Enqueues a job, so that a worker makes the backup.
 fn enqueue(args: &Args, context: &Context) -> Result<(), Failure> {
     if let Some(option) = not_in_a_job(args) {
-        return Err(Failure::new(Code::Usage, format!("{option} does not go with --enqueue"))
-            .hint("a worker takes it from its configuration of the database"));
+        return Err(Failure::new(Code::Usage, format!("{option} cannot be used with --enqueue"))
+            .hint("configure it: a worker takes it from the configuration of the database"));
     }
     let database = context.config()?.default_database(args.database.as_deref())?;
     let (commit, branch) = revision(args.commit.as_deref(), args.branch.as_deref(), context)?;
@@ -264,7 +264,7 @@ fn request(args: &Args, context: &Context) -> Result<BackupRequest, Failure> {
         && database.tool.value != Tool::PgBasebackup
         && database.dump.format != DumpFormat::Directory
     {
-        let message = format!("--jobs goes with --format directory, not with {}", database.dump.format);
+        let message = format!("--jobs requires --format directory, not {}", database.dump.format);
         return Err(Failure::new(Code::Usage, message));
     }
     let asked = match (&args.commit, &args.branch) {
@@ -285,13 +285,12 @@ fn request(args: &Args, context: &Context) -> Result<BackupRequest, Failure> {
 
 fn tool(text: &str) -> Result<Tool, String> {
     text.parse().map_err(|()| {
-        "expected pg_dump, pg_basebackup, auto, pgbackrest, barman or the name of a tool of your own"
-            .to_owned()
+        "expected pg_dump, pg_basebackup, auto, pgbackrest, barman or the name of a custom tool".to_owned()
     })
 }
 
 fn rate(text: &str) -> Result<u32, String> {
-    config::rate(text).ok_or_else(|| "expected an amount from 32k to 1024M".to_owned())
+    config::rate(text).ok_or_else(|| "expected a rate from 32k to 1024M".to_owned())
 }
 
 /// Fails if options contradict each other, or are for another tool than the one that makes the backup.
@@ -302,14 +301,14 @@ fn check(request: &BackupRequest, args: &Args) -> Result<(), Failure> {
     if let Some(Override { option, tool: Some(of), .. }) = overrides(args).into_iter().find(other) {
         let message = match (&of, tool) {
             (Tool::PgDump, Tool::PgBasebackup) => {
-                format!("{option} is for pg_dump: pg_basebackup copies the whole cluster")
+                format!("{option} is for pg_dump: pg_basebackup backs up the whole cluster")
             }
             _ => format!("{option} is for {of}, and {tool} makes this backup"),
         };
         return Err(Failure::new(Code::Usage, message));
     }
     if *tool == Tool::PgDump && !database.dump.schemas.is_empty() && !database.dump.tables.is_empty() {
-        let message = "pg_dump takes schemas or tables, not both: with tables it does not look at schemas";
+        let message = "pg_dump accepts schemas or tables, not both: with tables it ignores schemas";
         return Err(Failure::new(Code::Usage, message)
             .hint(format!("unset pggit.{0}.schema or pggit.{0}.table", database.name)));
     }

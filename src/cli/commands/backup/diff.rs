@@ -8,10 +8,10 @@ use crate::output::backup::SchemaDiff;
 
 use super::select;
 
-/// Show how the schema of the database changed between two backups
+/// Show the difference between the schemas of two backups
 ///
-/// Compares the schemas that were recorded with the backups, as 'git diff'
-/// shows it.
+/// Compares the schemas that were recorded with the backups, in the format of
+/// 'git diff'.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -19,19 +19,19 @@ pub(crate) struct Args {
     #[arg(value_name = "BACKUP")]
     old: String,
 
-    /// The newer one
+    /// The newer backup
     #[arg(value_name = "BACKUP")]
     new: String,
 
-    /// Look only among the backups of this database
+    /// Only backups of this database
     #[arg(short, long, value_name = "NAME")]
     database: Option<String>,
 
-    /// Show how much changed instead of what
+    /// Show a diffstat instead of the changes
     #[arg(long)]
     stat: bool,
 
-    /// End with 1 if there are differences
+    /// Exit with 1 if there are differences
     #[arg(long)]
     exit_code: bool,
 }
@@ -74,5 +74,5 @@ fn revision(ledger: &Ledger<'_>, entry: &Entry) -> Result<String, Failure> {
         Code::NotFound,
         format!("no schema is recorded with backup {} ({})", backup.id, backup.name),
     );
-    Err(failure.hint("'git pggit backup create' records it; backups that other programs make have none"))
+    Err(failure.hint("'git pggit backup create' records the schema; backups of other programs have none"))
 }

@@ -10,51 +10,51 @@ use crate::failure::{Code, Failure};
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Facts about the complete backup")]
 pub(super) struct CompletionArgs {
-    /// The stored size in bytes; the size of the content if not given
+    /// The stored size in bytes; by default the size of the content
     #[arg(long, value_name = "BYTES")]
     stored_size: Option<u64>,
 
-    /// Where it is: a URI such as s3://bucket/path, without credentials
+    /// The location: a URI such as s3://bucket/path, without credentials
     #[arg(long, value_name = "URI")]
     location: Option<String>,
 
-    /// How it is compressed, such as zstd:3, gzip or none
+    /// The compression method, such as zstd:3, gzip or none
     #[arg(long, value_name = "METHOD")]
     compression: Option<String>,
 
-    /// That it is encrypted, with the name of the key or recipient; never the key
+    /// The name of the encryption key or recipient; never the key itself
     #[arg(long, value_name = "KEY-ID")]
     encryption_key: Option<String>,
 
-    /// Digest of its content: blake3:<hex>, sha256:<hex> or sha512:<hex>
+    /// The digest of the content: blake3:<hex>, sha256:<hex> or sha512:<hex>
     #[arg(long, value_name = "DIGEST")]
     digest: Option<String>,
 
-    /// When it began: RFC 3339, a date, or a span such as 90m before now
+    /// The start time: RFC 3339, a date, or a span such as 90m before now
     #[arg(long, value_name = "TIME")]
     started_at: Option<String>,
 
-    /// When it was complete; now if not given
+    /// The completion time; by default now
     #[arg(long, value_name = "TIME")]
     completed_at: Option<String>,
 
-    /// Version of the server
+    /// The version of the server
     #[arg(long, value_name = "VERSION")]
     postgres_version: Option<String>,
 
-    /// System identifier of the cluster
+    /// The system identifier of the cluster
     #[arg(long, value_name = "NUMBER")]
     system_identifier: Option<String>,
 
-    /// Timeline of the cluster
+    /// The timeline of the cluster
     #[arg(long, value_name = "N")]
     timeline: Option<u32>,
 
-    /// Where the backup begins in the write-ahead log, such as 16/B374D848
+    /// The start LSN of the backup, such as 16/B374D848
     #[arg(long, value_name = "LSN")]
     start_lsn: Option<String>,
 
-    /// Where recovery becomes consistent
+    /// The stop LSN of the backup, where recovery becomes consistent
     #[arg(long, value_name = "LSN")]
     stop_lsn: Option<String>,
 }
@@ -124,7 +124,7 @@ fn in_order(started: Option<Timestamp>, completed: Timestamp) -> Result<(), Fail
     match started {
         Some(started) if started > completed => Err(Failure::new(
             Code::Usage,
-            format!("it cannot be complete ({completed}) before it began ({started})"),
+            format!("the completion time {completed} is before the start time {started}"),
         )),
         _ => Ok(()),
     }

@@ -12,12 +12,12 @@ use super::select;
 
 /// Record that a backup failed
 ///
-/// With --message, that the attempt under way ended without a backup.
+/// With --message the current attempt is recorded as failed.
 ///
-/// With --interrupted, that the process that made the backup died: its record
-/// still says 'in_progress', which is shown as 'interrupted'. Without a backup
-/// all such records are settled. A process of another machine cannot be seen
-/// from here; --force says that it is dead.
+/// With --interrupted a backup is recorded as failed whose process has crashed: its
+/// record still has the status 'in_progress', which is shown as 'interrupted'. Without
+/// a backup all such records are settled. Processes of other machines cannot be
+/// checked; --force considers them crashed.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -25,31 +25,31 @@ pub(crate) struct Args {
     #[arg(value_name = "BACKUP", required_unless_present = "interrupted")]
     backup: Option<String>,
 
-    /// Look only among the backups of this database
+    /// Only backups of this database
     #[arg(short, long, value_name = "NAME")]
     database: Option<String>,
 
-    /// Why it failed, in words
+    /// The error message
     #[arg(short, long, value_name = "TEXT", required_unless_present = "interrupted")]
     message: Option<String>,
 
-    /// The kind of failure, in a word that stays the same
+    /// The error code: a stable word
     #[arg(long, value_name = "CODE", default_value = "external")]
     code: String,
 
-    /// The attempt that failed; refused if another one has begun since
+    /// The attempt that failed; refused if a later one has begun
     #[arg(long, value_name = "N")]
     attempt: Option<u32>,
 
-    /// Settle records of processes that are dead
+    /// Settle records of crashed processes
     #[arg(long, conflicts_with_all = ["message", "code", "attempt"])]
     interrupted: bool,
 
-    /// All of them
+    /// Settle all such records, as without a backup
     #[arg(long, requires = "interrupted", conflicts_with = "backup")]
     all: bool,
 
-    /// The process is on a machine that cannot be seen from here, and is dead
+    /// Consider the process of another machine crashed
     #[arg(long, requires = "interrupted", requires = "backup")]
     force: bool,
 }
@@ -90,7 +90,7 @@ fn settle_one(found: &Entry, force: bool, context: &Context) -> Result<(), Failu
         Some(entry) => Ok(print_changed(&entry, &format!("settled {}", title(&entry.backup)), &context.ui)?),
         None => Err(Failure::new(
             Code::Conflict,
-            format!("backup {} has just been changed by somebody else", backup.id),
+            format!("another process has just changed backup {}", backup.id),
         )),
     }
 }
@@ -98,8 +98,8 @@ fn settle_one(found: &Entry, force: bool, context: &Context) -> Result<(), Failu
 fn refused(backup: &Backup, why: &NotInterrupted) -> Failure {
     let failure = Failure::new(Code::Conflict, format!("backup {} was not interrupted: {why}", backup.id));
     match why {
-        NotInterrupted::External => failure.hint("say why it failed with --message instead"),
-        NotInterrupted::Unseen(_) => failure.hint("if you know that it is dead, use --force"),
+        NotInterrupted::External => failure.hint("use --message instead"),
+        NotInterrupted::Unseen(_) => failure.hint("use --force if that process has certainly exited"),
         NotInterrupted::Over(_) | NotInterrupted::Alive(_) => failure,
     }
 }

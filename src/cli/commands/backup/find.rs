@@ -11,17 +11,16 @@ use super::select;
 
 /// Find the backups that a commit can be restored from
 ///
-/// Lists the backups of the commit itself and of the nearest commits of its
-/// history that have some, the best one first: exact ones, then those with the
-/// fewest migrations to run afterwards, then the nearest ones, then the newest ones.
-/// Backups that are newer than the commit are listed and never chosen, because
-/// migrations are not undone, and so are those whose migrations are not of the kind
-/// that a restore runs. What is listed was looked for: chains are complete, and bytes
-/// are where the record says.
+/// Lists the backups of the commit itself and of the nearest commits of its history
+/// with backups, the best one first: backups of the commit, then those with the fewest
+/// pending migrations, then the nearest ones, then the newest ones. Backups of newer
+/// commits are listed and never chosen, because migrations are not undone. The same
+/// applies to backups whose pending migrations a restore cannot run. The command checks
+/// that backup chains are complete and that the data exists at the recorded locations.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The commit that is wanted; any git revision
+    /// The commit to restore; any git revision
     #[arg(value_name = "COMMIT", default_value = "HEAD")]
     commit: String,
 
@@ -29,23 +28,23 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "NAME")]
     database: Option<DatabaseName>,
 
-    /// Only backups that this tool has made
+    /// Only backups made by this tool
     #[arg(long, value_name = "TOOL")]
     tool: Option<String>,
 
-    /// Only backups that were verified, with success
+    /// Only backups whose verification passed
     #[arg(long)]
     verified_only: bool,
 
-    /// Only backups that were complete before this time: RFC 3339, a date, or a span before now
+    /// Only backups completed before this time: RFC 3339, a date, or a span before now
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
 
-    /// How many backups to list at most
+    /// The maximum number of backups
     #[arg(long, value_name = "N", default_value_t = 10)]
     limit: usize,
 
-    /// Do not look whether the bytes are there
+    /// Do not check that the data exists
     #[arg(long, conflicts_with = "from")]
     no_check: bool,
 

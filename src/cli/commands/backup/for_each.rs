@@ -6,7 +6,7 @@ use crate::output::backup::fields;
 
 use super::select::Many;
 
-/// Print something about each backup, for scripts
+/// Print formatted fields of each backup, for scripts
 ///
 /// Prints one line for each backup that passes the filters, oldest first. A
 /// format is text with fields: '%(name)' is replaced by the value, '%%' by a
@@ -28,7 +28,7 @@ pub(crate) struct Args {
     )]
     format: String,
 
-    /// End each with a NUL instead of a newline
+    /// End each line with a NUL instead of a newline
     #[arg(short = 'z')]
     nul: bool,
 

@@ -17,41 +17,40 @@ use crate::recovery::restore::{Guard, RolledBack};
 use crate::terminal::bar;
 use crate::workspace::{connect, places, store};
 
-/// Run a migration; when it fails, put the database back as it was
+/// Run a migration, and restore the database if the migration fails
 ///
-/// Makes a backup, or with --reuse takes the newest one if it is still what the
-/// database is, and runs the program with
-/// PGHOST, PGPORT, PGUSER, PGDATABASE and DATABASE_URL set. When the program ends
-/// with 0 and the check is true, that was all. Otherwise the backup is restored
-/// beside the database, and the two change their names in one transaction; what
-/// the migration has left stays under another name until you drop it. Owner,
-/// settings and privileges of the database are those of before.
+/// Makes a backup, or with --reuse takes the newest backup if the database has not
+/// changed since, and runs the program with PGHOST, PGPORT, PGUSER, PGDATABASE and
+/// DATABASE_URL set. If the program exits with 0 and the check is true, the command is
+/// done. Otherwise the backup is restored into a new database, and the two databases
+/// are renamed in one transaction; the migrated database is kept under another name
+/// until you drop it. Owner, settings and privileges of the database are kept.
 ///
-/// Writes of others between the backup and the failure would be lost. So nobody
-/// else may be connected: --disconnect ends the sessions of others, before the
-/// backup and before the names change.
+/// Writes of other sessions between the backup and the failure would be lost. So no
+/// other session may be connected: --disconnect terminates other sessions, before the
+/// backup and before the rename.
 ///
-/// The exit status is that of the program, or 1 when the check was not true.
+/// The exit status is that of the program, or 1 if the check was not true.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The database, as it is configured
+    /// The configured database
     #[arg(short, long, value_name = "NAME")]
     database: Option<String>,
 
-    /// Take the newest backup if nothing was committed on the server since it was made
+    /// Use the newest backup if nothing was committed on the server since it was made
     #[arg(long)]
     reuse: bool,
 
-    /// SQL whose first value has to be true after the migration
+    /// A query whose first value must be true after the migration
     #[arg(long, value_name = "SQL")]
     check: Option<String>,
 
-    /// End the sessions of others
+    /// Terminate other sessions
     #[arg(long)]
     disconnect: bool,
 
-    /// The program that migrates, and its arguments
+    /// The migration program and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }
@@ -71,7 +70,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         Some(entry) => entry,
         None => made(guard.database(), info, context)?,
     };
-    context.ui.status(&format!("backup {} ({}) is what it goes back to", entry.backup.name, entry.backup.id));
+    context.ui.status(&format!("a failure restores backup {} ({})", entry.backup.name, entry.backup.id));
     let ran = attach(&args.command, info, context);
     // The signal was meant for the migration. The database must still be restored after a failed
     // migration.
@@ -92,13 +91,15 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             context.ui.status(&format!("database {dbname} is as it was before the migration"));
             context
                 .ui
-                .hint(&format!("what the migration left is database {aside}; drop it when nobody needs it"));
+                .hint(&format!("the migrated database is {aside}; drop it when it is not needed any more"));
         }
         Err(error) => {
             context.ui.failure(&Failure::from(error).output());
-            context.ui.warning(&format!("database {dbname} is as the migration has left it"));
+            context
+                .ui
+                .warning(&format!("database {dbname} is still in the state after the failed migration"));
             let id = entry.backup.id;
-            context.ui.hint(&format!("the backup is there: git pggit backup restore {id} --into <name>"));
+            context.ui.hint(&format!("restore the backup: git pggit backup restore {id} --into <name>"));
         }
     }
     Err(failure)
@@ -108,7 +109,7 @@ fn finished(entry: &Entry, context: &Context) -> Result<(), Failure> {
     if context.ui.wants_json() {
         return Ok(context.ui.json(&GuardedMigration { backup: entry.backup.id, migrated: true })?);
     }
-    context.ui.status("the migration succeeded; the backup stays");
+    context.ui.status("the migration succeeded; the backup is kept");
     Ok(())
 }
 
@@ -159,6 +160,6 @@ fn judge(ran: Result<process::Status, Failure>, args: &Args, info: &ConnInfo) ->
     let rows = client.query(check).map_err(|error| not(format!("failed: {error}")))?;
     match rows.first().and_then(|row| row.first()).and_then(Option::as_deref) {
         Some("t") => Ok(()),
-        other => Err(not(format!("says {}, not true", other.unwrap_or("nothing")))),
+        other => Err(not(format!("returned {}, not true", other.unwrap_or("nothing")))),
     }
 }

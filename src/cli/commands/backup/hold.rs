@@ -8,7 +8,7 @@ use crate::output::backup::{print_changed, title};
 use super::facts::word;
 use super::select::One;
 
-/// Keep a backup whatever policy says
+/// Hold a backup: keep it independent of any policy
 ///
 /// A backup may have several holds; it is kept until each of them is released.
 #[derive(Debug, clap::Args)]
@@ -17,7 +17,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     one: One,
 
-    /// Why
+    /// The reason of the hold
     #[arg(short, long, value_name = "TEXT")]
     reason: String,
 }

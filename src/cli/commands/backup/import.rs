@@ -7,23 +7,23 @@ use crate::output::backup::ImportedBackups;
 
 use super::catalogue::Where;
 
-/// Record the backups that a tool already has
+/// Record existing backups of a tool
 ///
-/// Looks into the catalogue of pgBackRest, Barman or a tool of your own, and
-/// registers every backup that the ledger does not know, with the backups that it
-/// builds on. Nothing in the catalogue is changed. Importing again, or in another
-/// clone, changes nothing: the same backup always gets the same id.
+/// Reads the catalogue of pgBackRest, Barman or a custom tool, and registers every
+/// unrecorded backup, with its parent backups. The catalogue is not changed. A second
+/// import, also in another clone, changes nothing: the same backup always gets the
+/// same id.
 ///
-/// A backup belongs to the commit that it is annotated with. Where there is none,
-/// it is the commit that was current on the branch when the backup ended, going by
-/// the first parents; the record says that this was inferred.
+/// A backup belongs to the commit in its annotation. Without one, the backup belongs
+/// to the commit that was the tip of the branch when the backup ended, along first
+/// parents; the record says that the commit was inferred.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
     place: Where,
 
-    /// The branch whose history says which commit was current; by default HEAD
+    /// The branch of backups without an annotation; by default HEAD
     #[arg(short, long, value_name = "BRANCH")]
     branch: Option<String>,
 }
@@ -44,7 +44,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let outcomes = backup::import(&import)?;
     for one in &outcomes {
         if let ImportResult::LeftOut(why) = &one.outcome {
-            context.ui.warning(&format!("left out {}: {why}", one.label));
+            context.ui.warning(&format!("skipped {}: {why}", one.label));
         }
     }
     Ok(context.ui.result(&ImportedBackups {

@@ -13,21 +13,21 @@ use super::select::{Many, short_ids};
 
 /// List backups, newest first
 ///
-/// Lists all backups that pass the filters. The ids are shortened to what is
-/// needed to tell them apart; every command takes them in that form. A backup
-/// whose maker died is shown as 'interrupted'.
+/// Lists all backups that match the filters. The ids are shortened to unique
+/// prefixes; every command accepts them. A backup whose process has crashed is shown
+/// as 'interrupted'.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Show at most this many
+    /// The maximum number of backups
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
 
-    /// The field to sort by: times and sizes with the largest first, words from a to z
+    /// The field to sort by: times and sizes in descending, words in ascending order
     #[arg(long, value_name = "FIELD", value_enum, default_value_t = Sort::Registered)]
     sort: Sort,
 
-    /// The other way round
+    /// Reverse the order
     #[arg(long)]
     reverse: bool,
 
@@ -88,7 +88,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     if rows.is_empty() {
         context.ui.hint(match overview.is_empty() {
             true => "there are no backups yet; 'git pggit backup create' makes one",
-            false => "no backup passes the filters",
+            false => "no backup matches the filters",
         });
         return Ok(());
     }

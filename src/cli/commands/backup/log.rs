@@ -8,10 +8,10 @@ use crate::terminal::JsonElement;
 
 use super::select::{Many, short_ids};
 
-/// Show who did what to which backup, newest first
+/// Show the events of backups, newest first
 ///
-/// Shows the events of all backups that pass the filters, or of one. They are
-/// the same facts as in 'git log refs/backups/<commit>', across all commits.
+/// Shows the events of all backups that match the filters, or of one backup.
+/// 'git log refs/backups/<commit>' shows the same facts for one commit.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -19,11 +19,11 @@ pub(crate) struct Args {
     #[arg(value_name = "BACKUP")]
     backup: Option<String>,
 
-    /// Show at most this many events
+    /// The maximum number of events
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
 
-    /// Say for each event whether the commit that added it is signed, and by whom
+    /// Show the verdict on the signature of the commit that added each event
     #[arg(long)]
     show_signature: bool,
 
@@ -63,7 +63,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         Ok::<_, Failure>(())
     })?;
     if table.is_empty() {
-        context.ui.hint("nothing has happened yet");
+        context.ui.hint("there are no events");
         return Ok(());
     }
     context.table(&table)

@@ -7,17 +7,15 @@ use super::restore_args::RestoreArgs;
 use super::restore_options::{Form, Given};
 use super::restore_print::show;
 
-/// Show what a restore would do, and do nothing
+/// Show the steps of a restore without running them
 ///
-/// Takes what 'git pggit backup restore' takes and shows each step: what it does,
-/// the program that does it with its arguments, and what becomes of it when
-/// something fails. What is shown is what runs. How long it takes is estimated
-/// from restores and restore tests of the same database that were measured, and
-/// said only when there are some.
+/// Accepts the arguments of 'git pggit backup restore' and shows each step: its
+/// action, the program with its arguments, and its undo after a failure. A restore
+/// runs exactly these steps. The duration is estimated from earlier restores and
+/// restore tests of the same database, and shown only if there are any.
 ///
-/// An obstacle that exists now, such as a database of that name or a directory that
-/// is not empty, is shown too, and the exit status is the one that the restore
-/// would end with.
+/// An existing obstacle, such as a database of that name or a directory that is not
+/// empty, is shown, too. The exit status is then that of the restore.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {

@@ -7,21 +7,20 @@ use crate::output::backup::ToolDifferences;
 
 use super::catalogue::Where;
 
-/// Compare the ledger with what a tool has
+/// Compare the ledger with the catalogue of a tool
 ///
-/// Says which backups are recorded and gone from the tool's own catalogue, which
-/// are there and not recorded, and which are not what the record says. Ends with
-/// status 1 when there is a difference.
+/// Lists backups that are recorded and missing in the catalogue, backups of the
+/// catalogue that are not recorded, and backups that differ from their record. Exits
+/// with 1 if there is a difference.
 ///
-/// A catalogue that cannot be read is an error, and no reason to believe that
-/// anything is gone.
+/// An unreadable catalogue is an error; no backup is then considered missing.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
     place: Where,
 
-    /// Record backups that are gone as deleted
+    /// Record missing backups as deleted
     #[arg(long)]
     record: bool,
 }

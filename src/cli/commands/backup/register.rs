@@ -18,15 +18,14 @@ use super::document;
 use super::facts::{CompletionArgs, word};
 use super::select::{self, CommitArgs};
 
-/// Record a backup that another program makes or made
+/// Record a backup of another program
 ///
-/// Writes the record of an external backup onto the schema commit that it
-/// belongs to, so that git shows it, clones have it and coverage counts it.
-/// Nothing is read from the place where the backup is.
+/// Writes the record of an external backup to its schema commit, so that git shows
+/// it, clones have it and coverage counts it. The data of the backup is not read.
 ///
 /// The record is complete at once, unless --in-progress is given: then
-/// 'git pggit backup complete' or 'fail' tells later how it ended. Prints the id
-/// of the backup.
+/// 'git pggit backup complete' or 'fail' records the result later. Prints the id of
+/// the backup.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -41,31 +40,31 @@ pub(crate) struct Args {
     #[arg(short = 't', long = "type", value_name = "TYPE", default_value = "full")]
     kind: String,
 
-    /// The tool that makes it, and its version
+    /// The tool that makes the backup, and its version
     #[arg(long, value_name = "NAME[@VERSION]")]
     tool: String,
 
-    /// The name of the backup; <database>-<time> if not given
+    /// The name of the backup; by default <database>-<time>
     #[arg(short, long, value_name = "NAME")]
     name: Option<String>,
 
-    /// Size of its content in bytes
+    /// The size of the content in bytes
     #[arg(long, value_name = "BYTES", required_unless_present = "in_progress")]
     size: Option<u64>,
 
-    /// Only register it: it is being made, and will be completed or fail
+    /// Register a running backup, to be completed or failed later
     #[arg(long, conflicts_with_all = ["size", "CompletionArgs"])]
     in_progress: bool,
 
-    /// The backup that it cannot be restored without
+    /// The parent backup of an incremental or differential backup
     #[arg(long, value_name = "BACKUP")]
     depends_on: Vec<String>,
 
-    /// When policy may end its life: RFC 3339, a date, or a span such as 30d from now
+    /// The expiration time: RFC 3339, a date, or a span such as 30d from now
     #[arg(long, value_name = "TIME")]
     expires_at: Option<String>,
 
-    /// A tag, with a value if it has one; may be given several times
+    /// A tag, with an optional value; may be given several times
     #[arg(long, visible_alias = "tag", value_name = "KEY[=VALUE]")]
     label: Vec<String>,
 
@@ -152,7 +151,11 @@ impl Args {
         let parents: Vec<_> = parents.iter().map(|entry| &entry.backup).collect();
         check_dependencies(kind, database.as_str(), &parents).map_err(|reason| {
             let failure = Failure::new(Code::Conflict, reason);
-            if parents.is_empty() { failure.hint("name it with --depends-on <backup>") } else { failure }
+            if parents.is_empty() {
+                failure.hint("name the parent backup with --depends-on <backup>")
+            } else {
+                failure
+            }
         })
     }
 }

@@ -7,17 +7,17 @@ use crate::output::backup::{print_changed, title};
 
 use super::select::One;
 
-/// Lift holds of a backup
+/// Release holds of a backup
 ///
-/// Without --hold all holds are lifted that the backup has now; one that
-/// somebody sets at the same time stays.
+/// Without --hold all current holds are released; a hold that is added at the same
+/// time is kept.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
     one: One,
 
-    /// Why
+    /// The reason of the release
     #[arg(short, long, value_name = "TEXT", default_value = "")]
     reason: String,
 

@@ -13,37 +13,38 @@ use super::restore_print::{self, show};
 
 /// Restore a backup, or a commit, into a new database or a data directory
 ///
-/// A dump is restored with --into. So is one database of a copy of a cluster, by way
-/// of a server that is thrown away, and with --schema or --table a part of any
-/// backup: what that refers to and does not have is left out, and said. A copy of a cluster, whichever tool has made it,
-/// becomes a data directory with --to: it is made beside its place, and gets its
-/// name when all of it is on disk. Incremental copies are put together with those
-/// that they need; pgBackRest, Barman and tools of your own restore what they keep.
-/// If migrations have to be run, or with --check-schema, a private server recovers the
-/// cluster first, runs them, compares the schema, and is stopped again.
+/// --into restores a dump into a database. It also restores one database of a physical
+/// backup, through a temporary server, and with --schema or --table a part of any
+/// backup: objects that need other parts are skipped with a warning. --to restores a
+/// physical backup of any tool into a data directory, which is created under a
+/// temporary name and renamed when all data is on disk. Incremental backups are
+/// combined with their parent backups; pgBackRest, Barman and custom tools restore
+/// their own backups. If migrations are pending, or with --check-schema, a private
+/// server recovers the cluster first, runs the migrations, compares the schema, and is
+/// stopped.
 ///
-/// For a commit the best backup is chosen as 'git pggit backup find' shows it: one
-/// of the commit itself, else one of its history with the fewest migrations to
-/// run; of several, the newest one that can be used. Those migrations, the *.sql
-/// files of 'pggit.<database>.migrations' that the commit has and the backup lacks,
-/// are run in the order of their names, each in a session and a transaction of its
-/// own. Where other files differ, or files that do not only go forward, the restore is refused:
-/// then 'pggit.<database>.migrateCommand' has to name the program that runs the migrations.
-/// Then the schema is compared with the one that is recorded for the commit, else
-/// with what all its migrations make in an empty database.
+/// For a commit the best backup is chosen, as 'git pggit backup find' shows it: a
+/// backup of the commit itself, else of its history with the fewest pending
+/// migrations; of several, the newest usable one. The pending migrations are the
+/// *.sql files of 'pggit.<database>.migrations' that the commit has and the backup
+/// lacks. They are run in the order of their names, each in its own session and
+/// transaction. If other files differ, or migrations do not only go forward, the
+/// restore is refused: then 'pggit.<database>.migrateCommand' must name the program
+/// that runs the migrations. Finally the schema is compared with the one recorded for
+/// the commit, else with the result of all its migrations in an empty database.
 ///
-/// Each byte is compared with its digest before it is used; plain files even
-/// before the server is asked to do anything. The database is made under a
-/// temporary name, filled in one transaction, marked with its commit, and gets
-/// its name when it is complete. An existing database is never touched, and what
-/// was made is dropped when something fails.
+/// All data is compared with its digests before it is used; plain files even before
+/// the server gets a command. The database is created under a temporary name, filled
+/// in one transaction, marked with its commit, and renamed when it is complete. An
+/// existing database is never changed. If the restore fails, the new database is
+/// dropped.
 ///
-/// With --in-place and --force, what was restored takes the place of the
-/// database or data directory that is there. It is made beside it first; then the
-/// two change places in one step, and the old one stays until 'restore finish' removes
-/// it or 'restore abort' puts it back. A restore that is interrupted is taken up by 'restore
-/// resume' or undone by 'restore abort'; 'restore list' says which of the two is in place. A
-/// backup with one of these names is restored by its id.
+/// --in-place with --force replaces the existing database or data directory. The new
+/// one is created beside the old one; then the two are swapped atomically. The old one
+/// is kept until 'restore finish' removes it or 'restore abort' puts it back. 'restore
+/// resume' continues an interrupted restore and 'restore abort' undoes it; 'restore
+/// list' shows which of the two is in place. Restore a backup that has one of these
+/// names by its id.
 ///
 /// The restore is recorded with the backup, with its time, actor and destination:
 /// 'git pggit backup log' shows it.
@@ -53,11 +54,11 @@ pub(crate) struct Args {
     #[command(subcommand)]
     pub(super) unfinished: Option<Unfinished>,
 
-    /// Only show what would be done, as 'git pggit backup plan' does
+    /// Only show the steps, as 'git pggit backup plan' does
     #[arg(long, short = 'n')]
     dry_run: bool,
 
-    /// With --in-place: replace what is there
+    /// With --in-place: replace the existing database or directory
     #[arg(long)]
     force: bool,
 
@@ -66,10 +67,10 @@ pub(crate) struct Args {
 }
 
 const EXAMPLES: &str = "\
-Roles are not part of a dump: they are beside it, in globals.sql. --globals makes
-those that the server lacks, with their passwords and memberships, and never
-changes one that is there; without it use --no-owner and --no-privileges, or make
-them before.
+Roles are not part of a dump: they are beside it, in globals.sql. --globals creates
+the roles that the server lacks, with their passwords and memberships, and never
+changes an existing role; without --globals use --no-owner and --no-privileges, or
+create the roles before.
 
 EXAMPLES
     git pggit backup restore latest --into shop_copy

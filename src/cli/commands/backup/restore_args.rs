@@ -12,27 +12,27 @@ use crate::failure::{Code, Failure};
 use crate::recovery::Archiving;
 use crate::recovery::restore::{DatabaseDestination, Destination, DirectoryDestination, RestoreRequest};
 
-/// The end of a restore in place that is not finished
+/// The commands for an unfinished in-place restore
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Unfinished {
-    /// List the restores in place that are not over
+    /// List unfinished in-place restores
     List,
-    /// Go on with one that was interrupted
+    /// Resume an interrupted in-place restore
     Resume(Which),
-    /// Put back what was there before, and remove what was restored
+    /// Undo an in-place restore: put the old database or directory back, and remove the new one
     Abort(Which),
-    /// Remove what was there before: nobody needs it any more
+    /// Finish an in-place restore: remove the old database or directory
     Finish(Which),
 }
 
-/// A restore in place that is not over
+/// An unfinished in-place restore
 #[derive(Debug, clap::Args)]
 pub(super) struct Which {
-    /// The restore, as 'git pggit backup restore list' shows it; the only one by default
+    /// The id of the restore in 'git pggit backup restore list'; by default the only one
     #[arg(value_name = "RESTORE")]
     pub(super) restore: Option<String>,
 
-    /// End the sessions of others in the database
+    /// Terminate other sessions in the database
     #[arg(long)]
     pub(super) disconnect: bool,
 }
@@ -51,11 +51,11 @@ pub(super) struct RestoreArgs {
     #[arg(value_name = "BACKUP|COMMIT", default_value = "", hide_default_value = true)]
     pub(super) backup: String,
 
-    /// The name of the new database; with --in-place, of the one that is replaced
+    /// The name of the new database; with --in-place, of the database to replace
     #[arg(long, value_name = "DATABASE")]
     pub(super) into: Option<String>,
 
-    /// Put what is restored in the place of the database or data directory that is there
+    /// Replace the existing database or data directory
     #[arg(long)]
     pub(super) in_place: bool,
 
@@ -63,11 +63,11 @@ pub(super) struct RestoreArgs {
     #[arg(long, value_name = "MODE", value_enum, default_value_t = Mode::Clone, hide = true, conflicts_with = "in_place")]
     pub(super) mode: Mode,
 
-    /// With --in-place: end the sessions of others in the database
+    /// With --in-place: terminate other sessions in the database
     #[arg(long)]
     pub(super) disconnect: bool,
 
-    /// With --into: only this schema and what is in it; may be given several times
+    /// With --into: only this schema with its objects; may be given several times
     #[arg(long, value_name = "SCHEMA")]
     pub(super) schema: Vec<String>,
 
@@ -76,24 +76,24 @@ pub(super) struct RestoreArgs {
     #[arg(long, value_name = "TABLE")]
     pub(super) table: Vec<TableName>,
 
-    /// With --into: another database of a cluster that was copied
+    /// With --into: another database of a physical backup
     #[arg(long, value_name = "DATABASE")]
     pub(super) from_database: Option<String>,
 
-    /// The missing or empty directory that becomes a data directory
+    /// The new data directory: missing or empty
     #[arg(long, value_name = "DIR")]
     pub(super) to: Option<PathBuf>,
 
-    /// With --to: where the tablespace at OLD goes; may be given several times
+    /// With --to: relocate the tablespace in OLD to NEW; may be given several times
     #[arg(long, value_name = "OLD=NEW")]
     pub(super) tablespace_mapping: Vec<OsString>,
 
-    /// With --to: 'off' keeps the new cluster out of the archive of the old one, 'preserve' lets it
-    /// take its place
+    /// With --to: 'off' disables WAL archiving of the new cluster, 'preserve' keeps the archiving of
+    /// the old one
     #[arg(long, value_name = "MODE", value_parser = ["off", "preserve"], default_value = "off")]
     pub(super) archive_mode: String,
 
-    /// With a backup: run the migrations up to this commit after it
+    /// With a backup: migrate the restored database to this commit
     #[arg(short, long, value_name = "REV")]
     pub(super) commit: Option<String>,
 
@@ -101,39 +101,38 @@ pub(super) struct RestoreArgs {
     #[arg(long)]
     pub(super) no_migrate: bool,
 
-    /// With --to: recover the cluster and compare the schema, also where no migration has to be run
+    /// With --to: recover the cluster and compare the schema, also if no migration is pending
     #[arg(long)]
     pub(super) check_schema: bool,
 
-    /// With --to: start a server on it that stays, on a socket in the directory, and print its URL
+    /// With --to: start a permanent server on the directory, on a socket in it, and print its URL
     #[arg(long)]
     pub(super) start: bool,
 
-    /// Only say it when the schema is not what it should be
+    /// Only warn if the schema differs from the expected one
     #[arg(long)]
     pub(super) allow_schema_difference: bool,
 
-    /// Only backups of this configured database, and by default the server that it is on
+    /// Only backups of this configured database; its server is the default target server
     #[arg(short, long, value_name = "NAME")]
     pub(super) database: Option<DatabaseName>,
 
-    /// A database of the server to restore on, as psql takes it
+    /// The target server, as a psql connection string
     #[arg(long, value_name = "URL")]
     pub(super) maintenance_db: Option<String>,
 
-    /// Make the roles that are beside the dump and not on the server; those that are there stay as
-    /// they are
+    /// Create the roles of the backup that the server lacks; existing roles are not changed
     #[arg(long)]
     pub(super) globals: bool,
 
     #[command(flatten)]
     pub(super) from: FromOption,
 
-    /// Let everything belong to the user who restores
+    /// Do not restore ownership: the restoring role owns all objects
     #[arg(long)]
     pub(super) no_owner: bool,
 
-    /// Leave out grants and revokes
+    /// Do not restore privileges (GRANT and REVOKE)
     #[arg(long)]
     pub(super) no_privileges: bool,
 
@@ -141,32 +140,32 @@ pub(super) struct RestoreArgs {
     pub(super) until: RecoveryTargetArgs,
 }
 
-/// Up to where the log is replayed
+/// The recovery target
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Point in time, with --to")]
+#[command(next_help_heading = "Recovery target, with --to")]
 pub(super) struct RecoveryTargetArgs {
-    /// Up to this time: RFC 3339, a date, or a span before now; with 'latest', of the last backup
-    /// that was complete then
+    /// The recovery target time: RFC 3339, a date, or a span before now; 'latest' is then the last
+    /// backup completed before
     #[arg(long, value_name = "TIME", group = "point")]
     at: Option<String>,
 
-    /// Up to this position in the log
+    /// The recovery target LSN
     #[arg(long, value_name = "LSN", group = "point")]
     lsn: Option<Lsn>,
 
-    /// Up to this named restore point
+    /// The recovery target name: a named restore point
     #[arg(long, value_name = "NAME", group = "point")]
     restore_point: Option<Line>,
 
-    /// Up to this transaction
+    /// The recovery target transaction ID
     #[arg(long, value_name = "XID", group = "point")]
     xid: Option<u64>,
 
-    /// Up to the end of the log
+    /// Recover to the end of the archived WAL
     #[arg(long, group = "point")]
     to_latest: bool,
 
-    /// The store that has the log, if not the configured one
+    /// The store of the archived WAL; by default the configured one
     #[arg(long, value_name = "URL")]
     pub(super) wal_store: Option<String>,
 }
@@ -175,7 +174,7 @@ impl RestoreArgs {
     /// Returns the request of the options. Fails if an option is invalid.
     pub(super) fn request(&self, context: &Context) -> Result<RestoreRequest, Failure> {
         if self.backup.is_empty() {
-            return Err(Failure::new(Code::Usage, "name a backup or a commit"));
+            return Err(Failure::new(Code::Usage, "no backup or commit was given"));
         }
         let destination = match &self.to {
             Some(to) => Destination::Directory(self.directory(to, context)?),
@@ -273,7 +272,7 @@ fn mapping(text: &OsStr, context: &Context) -> Result<(PathBuf, PathBuf), Failur
         [old, new] if old.is_absolute() && !new.as_os_str().is_empty() => {
             Ok((plain(old), plain(&context.cwd().join(new))))
         }
-        [_, _] => refuse("the old directory has to be absolute"),
+        [_, _] => refuse("the old directory must be an absolute path"),
         _ => refuse("expected OLD=NEW"),
     }
 }

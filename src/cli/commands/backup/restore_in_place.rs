@@ -16,7 +16,7 @@ pub(super) fn replace(request: RestoreRequest, force: bool, context: &Context) -
     if !force {
         let message = format!("--in-place replaces {}", replacement.place());
         return Err(Failure::new(Code::Usage, message)
-            .hint("--force says that you mean it; 'git pggit backup plan' shows what it does"));
+            .hint("confirm with --force; 'git pggit backup plan' shows the steps"));
     }
     let old = replacement.check()?;
     confirm(&replacement, context)?;
@@ -33,7 +33,7 @@ fn confirm(replacement: &Replacement<'_>, context: &Context) -> Result<(), Failu
     let backup = &replacement.entry().backup;
     let (name, id, aside) = (&backup.name, backup.id, place.aside());
     let question = format!(
-        "backup {name} ({id}) is going to take the place of {place}, which becomes {aside}\ntype {word} to go on: "
+        "backup {name} ({id}) is going to replace {place}, which is renamed to {aside}\ntype {word} to continue: "
     );
     match context.ui.typed(&question)? {
         Some(answer) if answer != word => Err(crate::recovery::Error::from(Refusal::NotConfirmed).into()),
@@ -65,9 +65,9 @@ fn go_on(restore: UnfinishedRestore<'_>, context: &Context) -> Result<(), Failur
         return Ok(context.ui.json(&RestoreStatusOutput::from(&status))?);
     }
     context.ui.status(&format!("{place} is now backup {backup} at commit {}", commit.short()));
-    context.ui.status(&format!("what was there before is {}", place.aside()));
+    context.ui.status(&format!("the old one is kept as {}", place.aside()));
     if let ReplacedObject::Directory { .. } = place {
-        context.ui.hint("start its server and look at it");
+        context.ui.hint("start its server and check the data");
     }
     context.ui.hint(&format!("'git pggit backup restore finish {id}' removes the old one"));
     context.ui.hint(&format!("'git pggit backup restore abort {id}' puts it back"));
@@ -87,14 +87,14 @@ pub(super) fn settle(asked: &Unfinished, context: &Context) -> Result<(), Failur
         Unfinished::Resume(which) => go_on(open(which)?, context),
         Unfinished::Abort(which) => {
             let place = open(which)?.abort()?;
-            over(&place, "is as it was before; nothing is left of the restore", context)
+            over(&place, "is as it was before; the restore was undone", context)
         }
         Unfinished::Finish(which) => {
             let (place, tablespaces) = open(which)?.finish()?;
             for tablespace in tablespaces {
-                context.ui.hint(&format!("its tablespace {} is still there", tablespace.display()));
+                context.ui.hint(&format!("its tablespace {} still exists", tablespace.display()));
             }
-            over(&place, "is what was restored; what was there before is removed", context)
+            over(&place, "is the restored one; the old one is removed", context)
         }
     }
 }

@@ -102,21 +102,21 @@ impl<T> Given<T> {
             if let Some(form) = form.filter(|form| !forms.contains(form)) {
                 let (name, words) = (shown(id), form.words());
                 let goes: Vec<&str> = forms.iter().map(|form| form.words()).collect();
-                return Err(Failure::new(Code::Usage, format!("{name} means nothing with {words}"))
-                    .hint(format!("it goes with {}", goes.join(", "))));
+                return Err(Failure::new(Code::Usage, format!("{name} cannot be used with {words}"))
+                    .hint(format!("use it with {}", goes.join(", "))));
             }
         }
         for (some, others) in APART {
             let both = |ids: &[&'static str]| ids.iter().copied().find(|id| has(id));
             if let (Some(one), Some(other)) = (both(some), both(others)) {
                 let (one, other) = (shown(one), shown(other));
-                return Err(Failure::new(Code::Usage, format!("{other} means nothing with {one}")));
+                return Err(Failure::new(Code::Usage, format!("{other} cannot be used with {one}")));
             }
         }
         if has("wal_store") && !POINT.iter().any(|id| has(id)) {
             let points = POINT.map(shown).join(", ");
-            return Err(Failure::new(Code::Usage, "--wal-store means nothing without a point in the log")
-                .hint(format!("it goes with {points}")));
+            return Err(Failure::new(Code::Usage, "--wal-store requires a recovery target")
+                .hint(format!("use it with {points}")));
         }
         Ok(())
     }

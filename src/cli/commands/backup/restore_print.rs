@@ -55,7 +55,8 @@ pub(super) fn outcome(
     match outcome.made {
         Created::Directory(CreatedDirectory { path, server: Some(Err(error)), .. }) => {
             let path = path.display();
-            Err(Failure::from(error).hint(format!("all that was wanted is in {path}: start a server on it")))
+            Err(Failure::from(error)
+                .hint(format!("the restore into {path} is complete: start a server on it")))
         }
         _ => Ok(()),
     }

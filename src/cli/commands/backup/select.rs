@@ -12,14 +12,14 @@ use crate::domain::{
 use crate::failure::{Code, Failure};
 use crate::ledger::{Entry, Filter, Overview, Row, TagFilter};
 
-/// The one backup that a command is about
+/// The backup of a command
 #[derive(Debug, clap::Args)]
 pub(super) struct One {
     /// The backup: an id or the beginning of one, a name, 'latest' or 'oldest'
     #[arg(value_name = "BACKUP")]
     backup: String,
 
-    /// Look only among the backups of this database
+    /// Only backups of this database
     #[arg(short, long, value_name = "NAME")]
     database: Option<String>,
 }
@@ -67,11 +67,11 @@ pub(super) fn database(named: Option<&str>, context: &Context) -> Result<Databas
 /// The commit that a backup belongs to
 #[derive(Debug, clap::Args)]
 pub(super) struct CommitArgs {
-    /// The schema commit, as any git revision; HEAD by default
+    /// The schema commit; any git revision; by default HEAD
     #[arg(short, long, value_name = "REV")]
     commit: Option<String>,
 
-    /// The tip of this branch
+    /// The branch whose tip is the schema commit
     #[arg(short, long, value_name = "BRANCH", conflicts_with = "commit")]
     branch: Option<String>,
 }
@@ -118,47 +118,48 @@ fn database_name(text: &str) -> Result<DatabaseName, Failure> {
         .map_err(|error: crate::domain::InvalidDatabaseName| Failure::new(Code::Usage, error.to_string()))
 }
 
-/// The backups that a command is about
+/// The backups of a command
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Filters")]
 pub(super) struct Many {
-    /// Of this database
+    /// Only backups of this database
     #[arg(short, long, value_name = "NAME")]
     database: Vec<String>,
 
-    /// On this commit; any git revision
+    /// Only backups on this commit; any git revision
     #[arg(short, long, value_name = "REV")]
     commit: Vec<String>,
 
-    /// Made for this branch
+    /// Only backups made for this branch
     #[arg(short, long, value_name = "BRANCH")]
     branch: Vec<String>,
 
-    /// In this state: in_progress, interrupted, completed, failed, expired or deleted
+    /// Only backups in this state: in_progress, interrupted, completed, failed, expired or deleted
     #[arg(short, long, value_name = "STATUS")]
     status: Vec<String>,
 
-    /// Of this type: full, incremental, differential or snapshot
+    /// Only backups of this type: full, incremental, differential or snapshot
     #[arg(short = 't', long = "type", value_name = "TYPE")]
     kind: Vec<String>,
 
-    /// Made by this tool
+    /// Only backups made by this tool
     #[arg(long, value_name = "TOOL")]
     tool: Vec<String>,
 
-    /// With this name
+    /// Only backups with this name
     #[arg(long, value_name = "NAME")]
     name: Vec<String>,
 
-    /// With this tag, and this value if one is given; given twice, with both
+    /// Only backups with this tag, and this value if one is given; given twice, with both tags
     #[arg(long, value_name = "KEY[=VALUE]")]
     tag: Vec<String>,
 
-    /// Registered at this time or later: RFC 3339, a date, or a span such as 12h, 7d or 2w before now
+    /// Only backups registered at this time or later: RFC 3339, a date, or a span such as 12h, 7d or 2w
+    /// before now
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
 
-    /// Registered before this time
+    /// Only backups registered before this time
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
 }

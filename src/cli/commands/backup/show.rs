@@ -7,10 +7,10 @@ use crate::output::backup::{BackupStory, ShownBackup};
 
 use super::select::One;
 
-/// Show a backup with everything that is known about it
+/// Show all facts about a backup
 ///
-/// Shows the record, the commit with its branches and tags, the backups it
-/// needs and those that need it, its events, and where git has the record.
+/// Shows the record, the commit with its branches and tags, the backups that it needs
+/// and that need it, its events, and the ref of the record.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {

@@ -8,18 +8,17 @@ use crate::process::{Liveness, is_alive};
 
 use super::select::One;
 
-/// Record that a new attempt at a backup begins
+/// Record the start of a new attempt at a backup
 ///
-/// For a backup that another program makes: one that was registered with
-/// --in-progress, or one that failed and is tried again. The attempt ends with
-/// 'git pggit backup complete' or 'fail'.
+/// For a backup of another program that was registered with --in-progress, or that
+/// failed and is retried. The attempt ends with 'git pggit backup complete' or 'fail'.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
     one: One,
 
-    /// When it began: RFC 3339, a date, or a span such as 90m before now
+    /// The start time: RFC 3339, a date, or a span such as 90m before now
     #[arg(long, value_name = "TIME")]
     started_at: Option<String>,
 }
@@ -39,7 +38,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         owner.filter(|owner| backup.status == Status::InProgress && is_alive(owner) == Liveness::Alive)
     {
         let message = format!("backup {} is being made by process {}", backup.id, owner.pid);
-        return Err(Failure::new(Code::Conflict, message).hint("wait for it, or end that process first"));
+        return Err(Failure::new(Code::Conflict, message).hint("wait for the process, or stop it first"));
     }
     let entry = context.ledger()?.append_at(&backup.commit, backup.id, |entry| {
         Ok(Started { attempt: entry.record.next_attempt(), owner: None, started_at }.into())

@@ -8,7 +8,7 @@ use crate::output::backup::{print_changed, title};
 
 use super::select::{self, One};
 
-/// Put tags on a backup
+/// Add tags to a backup
 ///
 /// A tag has a key and may have a value; setting it again replaces the value.
 /// Tags are found with 'git pggit backup list --tag'.

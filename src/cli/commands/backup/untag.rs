@@ -8,7 +8,7 @@ use crate::output::backup::{print_changed, title};
 
 use super::select::One;
 
-/// Take tags off a backup
+/// Remove tags from a backup
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -31,8 +31,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         let failure =
             Failure::new(Code::NotFound, format!("backup {} has no tag '{missing}'", found.backup.id));
         return Err(match found.backup.tags_line().as_str() {
-            "" => failure.hint("it has no tags"),
-            tags => failure.hint(format!("it has {tags}")),
+            "" => failure.hint("the backup has no tags"),
+            tags => failure.hint(format!("the backup has {tags}")),
         });
     }
     let untagged = |key: &TagKey| Body::from(Untagged { key: key.clone() });

@@ -19,14 +19,13 @@ use super::select;
 
 /// Verify backups, and record the verdict
 ///
-/// There are three kinds. 'checksum' proves that the bytes are those that were
-/// written. 'integrity' proves beside that that all parts are there, also of the
-/// backups that are needed, and that the tool can read them. 'restore-test'
-/// restores the backup into a scratch cluster that nobody else can reach, and
-/// compares what is in it with what was recorded: schema, rows, your assertions.
+/// There are three kinds. 'checksum' compares the data with its checksums. 'integrity'
+/// also checks that all parts of the backup chain exist, and that the tool can read
+/// them. 'restore-test' restores the backup into a private scratch cluster, and
+/// compares the content with the record: schema, rows, your assertions.
 ///
-/// The verdict is 'passed', 'warning' or 'failed'. What keeps a verification from
-/// being made is an error, and no verdict.
+/// The verdict is 'passed', 'warning' or 'failed'. A verification that cannot be made
+/// is an error without a verdict.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 #[command(group(clap::ArgGroup::new("which").required(true).args(["backup", "latest", "due", "all", "report"])))]
@@ -39,7 +38,7 @@ pub(crate) struct Args {
     #[arg(long)]
     latest: bool,
 
-    /// All that pggit.<database>.verify wants to be verified now
+    /// All backups that are due by pggit.<database>.verify
     #[arg(long)]
     due: bool,
 
@@ -51,48 +50,48 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "NAME")]
     database: Option<String>,
 
-    /// How: checksum, integrity or restore-test
+    /// The kind of verification: checksum, integrity or restore-test
     #[arg(short, long, value_name = "KIND", value_parser = kind, conflicts_with = "due")]
     kind: Option<VerificationKind>,
 
-    /// Even if it was verified not long ago
+    /// Verify even if there is a verdict within --window
     #[arg(long)]
     force: bool,
 
-    /// How old a verdict may be to be good enough
+    /// The maximum age of a verdict to reuse
     #[arg(long, value_name = "SPAN", value_parser = parse_positive_duration, default_value = "1d", conflicts_with_all = ["force", "due"])]
     window: Duration,
 
-    /// In a restore test, look for every row in every index
+    /// In a restore test, check that every row is in every index
     #[arg(long)]
     heapallindexed: bool,
 
-    /// How long one of them may take, instead of pggit.<database>.verifyTimeout
+    /// The time limit of one verification; by default pggit.<database>.verifyTimeout
     #[arg(long, value_name = "SPAN", value_parser = parse_positive_duration)]
     timeout: Option<Duration>,
 
     #[command(flatten)]
     from: FromOption,
 
-    /// With --due: show what is due and do nothing
+    /// With --due: only list the due verifications
     #[arg(short = 'n', long)]
     dry_run: bool,
 
-    /// Print what was verified until now, for auditors
+    /// Print a report of recorded verifications, for auditors
     #[arg(long, conflicts_with_all = ["force", "heapallindexed", "timeout", "from"])]
     report: bool,
 
-    /// With --report: md or json
+    /// With --report: the format: md or json
     #[arg(long, value_name = "FORMAT", value_parser = ["md", "json"])]
     format: Option<String>,
 
-    /// With --report: since this time: RFC 3339, a date, or a span such as 30d before now
+    /// With --report: the start time: RFC 3339, a date, or a span such as 30d before now
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
 }
 
 const EXAMPLES: &str = "\
-A verdict 'failed' ends the command with 1, and so that of a pipeline.
+The command exits with 1 if a verdict is 'failed', so that a pipeline fails.
 
 EXAMPLES
     git pggit backup verify latest --kind restore-test
@@ -173,11 +172,11 @@ fn check(args: &Args) -> Result<(), Failure> {
         (args.dry_run && !args.due, "--dry-run", "--due"),
     ] {
         if given {
-            return Err(Failure::new(Code::Usage, format!("{with} goes with {needs}")));
+            return Err(Failure::new(Code::Usage, format!("{with} requires {needs}")));
         }
     }
     if args.dry_run && !args.from.is_empty() {
-        return Err(Failure::new(Code::Usage, "--from does not go with --dry-run, which reads no bytes"));
+        return Err(Failure::new(Code::Usage, "--from cannot be used with --dry-run, which reads no data"));
     }
     Ok(())
 }

@@ -7,10 +7,10 @@ use crate::recovery::clones;
 
 use super::Server;
 
-/// List the copies on a server
+/// List the clones on a server
 ///
-/// Copies that 'git pggit with' made go with its process; those whose process has
-/// died are dropped by the next one.
+/// 'git pggit with' drops its clone when its program exits. Clones of crashed
+/// processes are dropped when the next clone is created.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {

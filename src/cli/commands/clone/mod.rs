@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::pg::Client;
 use crate::workspace::connect;
 
-/// List and drop copies that were made of databases
+/// List and drop clones of databases
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     List(list::Args),
@@ -24,14 +24,14 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
     }
 }
 
-/// Where copies are
+/// The server of the clones
 #[derive(Debug, clap::Args)]
 struct Server {
-    /// On the server of this configured database
+    /// The server of this configured database
     #[arg(short, long, value_name = "NAME")]
     database: Option<String>,
 
-    /// On this server: one of its databases, as psql takes it
+    /// The server, as a psql connection string
     #[arg(long, value_name = "URL", conflicts_with = "database")]
     server: Option<String>,
 }

@@ -7,18 +7,18 @@ use crate::recovery::{clones, drop_clone};
 
 use super::Server;
 
-/// Drop copies
+/// Drop clones
 ///
-/// Their sessions are ended. Only databases that are copies are
-/// dropped: what they are stands in their comment.
+/// Sessions in the clones are terminated. Only databases whose comment identifies
+/// them as clones are dropped.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The names of their databases
+    /// The names of the clones
     #[arg(value_name = "DATABASE", required_unless_present = "all")]
     names: Vec<String>,
 
-    /// All that do not go with a process which lives
+    /// Drop all clones that no running process uses
     #[arg(long, conflicts_with = "names")]
     all: bool,
 
@@ -42,9 +42,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         if !drop_clone(&client, name)? {
             return Err(Failure::new(
                 Code::NotFound,
-                format!("database \"{name}\" is no copy, or does not exist"),
+                format!("database \"{name}\" is not a clone, or does not exist"),
             )
-            .hint("'git pggit clone list' shows all copies on the server"));
+            .hint("'git pggit clone list' shows all clones on the server"));
         }
         context.ui.status(&format!("dropped {name}"));
     }

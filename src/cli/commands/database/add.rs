@@ -11,17 +11,17 @@ use crate::git::config::{ConfigFile, ConfigWriter};
 
 /// Add a database to be backed up
 ///
-/// Writes the settings of the database into the configuration of this
-/// repository (.git/config), or with --global into your own. Nothing connects
-/// to the database. The URL must not contain a password: put that into
-/// ~/.pgpass, into a service file or into PGPASSWORD.
+/// Writes the settings of the database into the configuration of this repository
+/// (.git/config), or with --global into your global configuration. Does not connect
+/// to the database. The URL must not contain a password: put the password into
+/// ~/.pgpass, a service file or PGPASSWORD.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The name of the database in this repository: letters, digits, '.', '_' and '-'
     name: String,
 
-    /// Where it is: a postgresql:// URL or a libpq connection string, without a password
+    /// The connection: a postgresql:// URL or a libpq connection string, without a password
     #[arg(long, value_name = "URL", allow_hyphen_values = true)]
     url: OsString,
 
@@ -33,7 +33,7 @@ pub(crate) struct Args {
     #[arg(long)]
     tool: Option<String>,
 
-    /// The type of backup that is made by default
+    /// The default type of backups
     #[arg(long = "type", value_name = "TYPE")]
     backup_type: Option<String>,
 
@@ -41,7 +41,7 @@ pub(crate) struct Args {
     #[arg(long)]
     format: Option<String>,
 
-    /// How many tables are dumped at once
+    /// The number of tables to dump in parallel
     #[arg(long, value_name = "N")]
     jobs: Option<String>,
 
@@ -49,19 +49,19 @@ pub(crate) struct Args {
     #[arg(long, allow_hyphen_values = true)]
     schema: Vec<OsString>,
 
-    /// How hard to compress: -7 to 22, or none
+    /// The compression level of zstd: -7 to 22, or none
     #[arg(long, value_name = "LEVEL", allow_hyphen_values = true)]
     compression_level: Option<String>,
 
-    /// Take roles and tablespaces along: true, no-passwords or false
+    /// Back up roles and tablespaces, too: true, no-passwords or false
     #[arg(long, value_name = "WHICH")]
     globals: Option<String>,
 
-    /// How long one backup may take, such as 90s, 30m or 2h
+    /// The time limit of one backup, such as 90s, 30m or 2h
     #[arg(long, value_name = "DURATION")]
     timeout: Option<String>,
 
-    /// Write to your own configuration, for all repositories
+    /// Write to your global configuration, for all repositories
     #[arg(long)]
     global: bool,
 }

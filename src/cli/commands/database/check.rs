@@ -9,18 +9,18 @@ use crate::pg::{Client, ServerFacts};
 use crate::tools::{self, Program, ToolVersion};
 use crate::workspace::connect;
 
-/// Connect to a database and show what is found
+/// Check the connection to a database
 ///
-/// Connects as a backup would and shows the server, the size of the database,
-/// its mark, and the client programs that suit the server. Nothing is changed.
-/// 'git pggit doctor' looks at more, and knows remedies.
+/// Connects as a backup does, and shows the server, the size of the database, its
+/// mark, and the client programs for the server. Nothing is changed. 'git pggit
+/// doctor' makes more checks, and suggests remedies.
 ///
-/// Fails with 'database-unreachable' without a connection, and with
-/// 'tool-failed' when a program that backups need is missing or too old.
+/// Fails with 'database-unreachable' without a connection, and with 'tool-failed'
+/// if a program that backups need is missing or too old.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The database; without it, the one that commands work on by default
+    /// The database; by default the one marked with '*' in the list
     name: Option<String>,
 }
 

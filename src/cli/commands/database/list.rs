@@ -5,13 +5,13 @@ use crate::config::DatabaseConfig;
 use crate::failure::Failure;
 use crate::output::database::{DatabaseList, DatabaseOutput};
 
-/// List the databases that are configured
+/// List the configured databases
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {}
 
 const EXAMPLES: &str = "\
-The database that commands work on when none is named is marked with '*'.
+'*' marks the default database of all commands.
 
 EXAMPLES
     git pggit database list

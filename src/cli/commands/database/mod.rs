@@ -12,7 +12,7 @@ use crate::cli::Context;
 use crate::failure::Failure;
 use crate::git::config::ConfigFile;
 
-/// Say which databases are backed up, and how
+/// Manage the databases to back up
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Add(Box<add::Args>),

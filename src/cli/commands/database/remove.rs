@@ -8,16 +8,16 @@ use crate::git::config::{ConfigFile, ConfigWriter, Scope, Snapshot};
 
 /// Remove the settings of a database
 ///
-/// Takes the section of the database out of the configuration of this
-/// repository, or with --global out of your own. Only configuration is removed:
-/// its backups and their records stay, and so does the database itself.
+/// Removes the section of the database from the configuration of this repository,
+/// or with --global from your global configuration. The database, its backups and
+/// their records are kept.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The database
     name: String,
 
-    /// Remove it from your own configuration
+    /// Remove the database from your global configuration
     #[arg(long)]
     global: bool,
 }
@@ -42,7 +42,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         context.ui.status(&format!("'{name}' is no longer the default database"));
     }
     context.ui.status(&format!("removed database '{name}' from {}", super::file_of(target)));
-    context.ui.status("its backups and their records stay");
+    context.ui.status("its backups and their records are kept");
     Ok(())
 }
 
@@ -63,11 +63,13 @@ fn not_there(config: &Config, name: &DatabaseName, target: ConfigFile) -> Failur
     let failure =
         Failure::new(Code::NotFound, format!("database '{name}' is not in {}", super::file_of(target)));
     match scope {
-        Scope::Global => failure.hint(format!("it is in yours: 'git pggit database remove --global {name}'")),
-        Scope::Blob => {
-            failure.hint(format!("its policy is committed: take it out of {}", config::COMMITTED_FILE))
+        Scope::Global => {
+            failure.hint(format!("it is in the global one: 'git pggit database remove --global {name}'"))
         }
-        Scope::Local => failure.hint("it is in the repository's: leave --global out"),
+        Scope::Blob => {
+            failure.hint(format!("its policy is committed: remove it from {}", config::COMMITTED_FILE))
+        }
+        Scope::Local => failure.hint("it is in the repository's configuration: leave out --global"),
         other => failure.hint(format!("it is in git's {} configuration", other.as_str())),
     }
 }

@@ -7,12 +7,12 @@ use crate::output::database::DatabaseSettings;
 
 /// Show the settings of one database
 ///
-/// Shows every key of the database with the value in force, the default, and
-/// the place that sets it.
+/// Shows every key of the database with the effective value, the default, and the
+/// file or variable that sets the value.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The database; without it, the one that commands work on by default
+    /// The database; by default the one marked with '*' in the list
     name: Option<String>,
 }
 

@@ -6,18 +6,17 @@ use crate::failure::Failure;
 use crate::git::hooks::{Hook, HookEdit};
 use crate::output::schedule::{ChangedHook, ChangedHooks, HookChange};
 
-/// Put our lines into git's hooks
+/// Install the git hooks that enqueue backups
 ///
-/// After a merge, a rebase or a push they put a job into the queue for each
-/// database that wants it (pggit.<database>.onMerge); a worker makes the backup.
-/// The lines stand between two marks, in front of yours, and never make git
-/// fail. A hook that no shell reads is put aside under the name
-/// <hook>.before-pggit and run from ours. 'git pggit hooks remove' takes
-/// everything back. It may be run again at any time: after this program was
-/// moved it must be.
+/// After a merge, a rebase or a push the hooks enqueue a backup of each database
+/// with a matching rule (pggit.<database>.onMerge); a worker makes the backup. The
+/// lines of git-pggit stand between two markers, before your own lines, and never
+/// make git fail. A hook that is not a shell script is renamed to
+/// <hook>.before-pggit, and the new hook runs it. 'git pggit hooks remove' reverts
+/// all changes. Run the command again after this program was moved.
 ///
-/// core.hooksPath is respected. In a bare repository on a server it is the hook
-/// post-receive that counts.
+/// core.hooksPath is respected. In a bare repository on a server only the hook
+/// post-receive takes effect.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -40,9 +39,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         let installed = hooks.install(hook, &program)?;
         let file = hooks.file(hook);
         let (done, text) = match &installed {
-            HookEdit::Created => (HookChange::Made, format!("made {}", file.display())),
+            HookEdit::Created => (HookChange::Made, format!("created {}", file.display())),
             HookEdit::Renamed(aside) => {
-                (HookChange::PutAside, format!("put {} aside as {}", file.display(), aside.display()))
+                (HookChange::PutAside, format!("renamed {} to {}", file.display(), aside.display()))
             }
             HookEdit::Unchanged => (HookChange::Unchanged, String::new()),
             _ => (HookChange::Extended, format!("extended {}", file.display())),
@@ -64,9 +63,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     }
     if hooks.is_configured {
         let dir = hooks.dir.display();
-        context.ui.warning(&format!(
-            "core.hooksPath is set: the hooks in {dir} may be those of other repositories, too"
-        ));
+        context
+            .ui
+            .warning(&format!("core.hooksPath is set: other repositories may use the hooks in {dir}, too"));
     }
     let config = context.config()?;
     let rules =

@@ -11,7 +11,7 @@ use crate::cli::Context;
 use crate::failure::{Code, Failure};
 use crate::git::hooks::{Hook, HookError, Hooks};
 
-/// Make backups by themselves, when branches move
+/// Manage the git hooks that enqueue backups when branches move
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Install(install::Args),
@@ -37,9 +37,9 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
 fn place(context: &Context) -> Result<Hooks, Failure> {
     let hooks = context.repository()?.hooks(context.git_config()?)?;
     if hooks.dir.exists() && !hooks.dir.is_dir() {
-        let message = format!("hooks are switched off: core.hooksPath is {}", hooks.dir.display());
+        let message = format!("hooks are disabled: core.hooksPath is {}", hooks.dir.display());
         return Err(Failure::new(Code::Conflict, message)
-            .hint("'git config --show-origin core.hooksPath' says where that is set"));
+            .hint("'git config --show-origin core.hooksPath' shows the file that sets it"));
     }
     Ok(hooks)
 }
@@ -66,8 +66,8 @@ impl From<HookError> for Failure {
         match &error {
             HookError::Io { .. } => Self::of(Code::Destination, &error),
             HookError::NameTaken { .. } => Self::of(Code::Conflict, &error)
-                .hint("a hook that is no shell script would be put there; move the file away, or call 'git pggit hooks run <hook> \"$@\"' from your hook yourself"),
-            HookError::Markers { .. } => Self::of(Code::Conflict, &error).hint("take them out by hand, then try again"),
+                .hint("a hook that is not a shell script gets that name; move the file away, or call 'git pggit hooks run <hook> \"$@\"' from your hook"),
+            HookError::Markers { .. } => Self::of(Code::Conflict, &error).hint("remove the markers by hand, then run the command again"),
         }
     }
 }

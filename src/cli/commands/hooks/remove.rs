@@ -6,10 +6,10 @@ use crate::failure::Failure;
 use crate::git::hooks::{Hook, HookEdit};
 use crate::output::schedule::{ChangedHook, ChangedHooks, HookChange};
 
-/// Take our lines out of git's hooks
+/// Remove the lines of git-pggit from the git hooks
 ///
-/// Yours stay as they are; a hook that was put aside is put back, and one that
-/// was only ours is removed.
+/// Your own lines are kept. A renamed hook gets its name back, and a hook without
+/// other lines is removed.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -30,9 +30,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         let file = hooks.file(hook);
         let (done, text) = match hooks.remove(hook)? {
             HookEdit::Removed => (HookChange::Removed, format!("removed {}", file.display())),
-            HookEdit::Restored => (HookChange::PutBack, format!("put {} back as it was", file.display())),
+            HookEdit::Restored => (HookChange::PutBack, format!("restored {}", file.display())),
             HookEdit::LinesRemoved => {
-                (HookChange::TakenOut, format!("took our lines out of {}", file.display()))
+                (HookChange::TakenOut, format!("removed the lines of git-pggit from {}", file.display()))
             }
             _ => (HookChange::Unchanged, String::new()),
         };
@@ -49,7 +49,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         return Ok(context.ui.json(&ChangedHooks { hooks: rows })?);
     }
     if rows.iter().all(|row| row.done == HookChange::Unchanged) {
-        context.ui.status("there is nothing of ours");
+        context.ui.status("no hook has lines of git-pggit");
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::git::hooks::Hook;
 use crate::workspace::queue;
 
-/// Put jobs into the queue for branches that have just moved; git's hooks call this
+/// Enqueue backups for branches that have just moved; git's hooks run this command
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The hook that is running
@@ -29,7 +29,7 @@ pub(super) fn run(args: &Args, context: &Context) {
     if let Err(failure) = react(args, context, &say) {
         say(&format!("no backup was queued: {}", failure.message()));
         failure.causes().iter().for_each(|cause| say(&format!("because: {cause}")));
-        say("'git pggit schedule catch-up' makes up for it");
+        say("'git pggit schedule catch-up' enqueues missed backups");
     }
 }
 

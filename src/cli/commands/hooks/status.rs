@@ -10,9 +10,9 @@ use crate::policy::BranchRule;
 /// Show the hooks and the branches that they watch
 ///
 /// Fails with 'negative' if a branch is watched and a hook is not installed.
-/// STATE is 'installed', 'missing', 'foreign' (there is one without our lines),
-/// 'outdated' (it calls another program than this one) or 'disabled' (our lines
-/// are there, but git does not run the file).
+/// STATE is 'installed', 'missing', 'foreign' (a hook without lines of git-pggit),
+/// 'outdated' (the hook calls another program than this one) or 'disabled' (the
+/// hook is installed, but git does not run the file).
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {}

@@ -9,15 +9,15 @@ use crate::ledger::transfer::ExportReport;
 use crate::output::repository::ExportedLedger;
 use crate::process::Replacement;
 
-/// Write all records as lines of JSON
+/// Export all records as lines of JSON
 ///
-/// One line for each event, backup by backup, and one for each recorded schema;
-/// docs/format.md describes them. The same ledger gives the same bytes. A record
-/// that cannot be read stops the export.
+/// Writes one line for each event, backup by backup, and one for each recorded
+/// schema; docs/format.md describes the lines. Exports of the same ledger are
+/// identical. An unreadable record stops the export.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Write to this file instead of standard output; it is replaced when the export is complete
+    /// Write to this file instead of standard output; the file is replaced when the export is complete
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }

@@ -11,28 +11,28 @@ use crate::ledger::transfer::ImportOptions;
 use crate::output::repository::ImportedLedger;
 use crate::process::{create_private, private_directories};
 
-/// Take records over from an export
+/// Import records from an export
 ///
-/// Every line is checked before the first record is written. What is there
-/// already is no change; records that are in both are merged as 'git pggit sync'
-/// merges them. Backups of schema commits that are not in this repository are
-/// refused, left out with --skip-missing, or taken with --allow-missing-commits.
+/// Every line is checked before the first record is written. Records that are in
+/// both are merged as by 'git pggit sync'; known events change nothing. Backups of
+/// schema commits that are not in this repository are refused, skipped with
+/// --skip-missing, or imported with --allow-missing-commits.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The export; '-' or nothing for standard input
+    /// The export; by default or with '-' standard input
     #[arg(value_name = "FILE", default_value = "-", hide_default_value = true)]
     file: OsString,
 
-    /// Only check, and say what would be done
+    /// Only check, and print the changes that would be made
     #[arg(short = 'n', long)]
     dry_run: bool,
 
-    /// Leave out backups whose schema commit is not in this repository
+    /// Skip backups whose schema commit is not in this repository
     #[arg(long)]
     skip_missing: bool,
 
-    /// Take these, too, by the names of their schema commits
+    /// Also import backups whose schema commit is not in this repository
     #[arg(long, conflicts_with = "skip_missing")]
     allow_missing_commits: bool,
 }
@@ -55,14 +55,14 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     };
     let imported = ledger.import(|| File::open(path).map(BufReader::new), options)?;
     if !imported.skipped.is_empty() {
-        let message = format!("left out {} backups whose schema commit is not here", imported.skipped.len());
+        let message = format!("skipped {} backups whose schema commit is not here", imported.skipped.len());
         context.ui.warning(&message);
     }
     if context.ui.wants_json() {
         return Ok(context.ui.json(&ImportedLedger::of(imported, args.dry_run))?);
     }
     context.ui.status(&format!(
-        "{} {} new and {} changed backups ({} events); {} were here already",
+        "{} {} new and {} changed backups ({} events); {} were known",
         if args.dry_run { "would import" } else { "imported" },
         imported.new.len(),
         imported.changed.len(),

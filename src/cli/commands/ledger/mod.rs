@@ -9,7 +9,7 @@ use clap::Subcommand;
 use crate::cli::Context;
 use crate::failure::Failure;
 
-/// Move all records between repositories
+/// Export, import and rebuild all records
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Export(export::Args),

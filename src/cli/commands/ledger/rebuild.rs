@@ -14,12 +14,11 @@ use crate::process::create_private;
 use crate::store::{BackupDestination, private_directory};
 use crate::workspace::{places, store};
 
-/// Rebuild records from the data that the store has about its artifacts
+/// Rebuild records from the artifacts of a store
 ///
-/// Each artifact carries the record of its backup as it was when it was
-/// completed. What has been recorded since, such as tags, holds and
-/// verifications, is only in the ledger: 'git pggit sync' brings it from a clone.
-/// Records that the ledger has already are no change.
+/// Each artifact contains the record of its backup as of its completion. Later
+/// events, such as tags, holds and verifications, are only in the ledger: 'git pggit
+/// sync' fetches them from a clone. Known records are not changed.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -27,11 +26,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "URL", num_args = 0..=1, default_missing_value = "", required = true)]
     from_store: String,
 
-    /// Only check, and say what would be done
+    /// Only check, and print the changes that would be made
     #[arg(short = 'n', long)]
     dry_run: bool,
 
-    /// Leave out backups whose schema commit is not in this repository
+    /// Skip backups whose schema commit is not in this repository
     #[arg(long)]
     skip_missing: bool,
 }
@@ -53,7 +52,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         }
     }
     if without > 0 {
-        context.ui.warning(&format!("{without} artifacts have no record: they were put there by hand"));
+        context.ui.warning(&format!("{without} artifacts have no record: they were stored by hand"));
     }
     let spool = Spool::write(context, &events)?;
     let options =
@@ -65,7 +64,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     }
     let ImportReport { new, changed, unchanged, skipped, .. } = &imported;
     if !skipped.is_empty() {
-        let message = format!("left out {} backups whose schema commit is not here", skipped.len());
+        let message = format!("skipped {} backups whose schema commit is not here", skipped.len());
         context.ui.warning(&message);
     }
     if context.ui.wants_json() {
@@ -75,11 +74,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         })?);
     }
     let did = if args.dry_run { "would record" } else { "recorded" };
-    let text = format!(
-        "{did} {} new and {} changed backups; {unchanged} were here already",
-        new.len(),
-        changed.len()
-    );
+    let text =
+        format!("{did} {} new and {} changed backups; {unchanged} were known", new.len(), changed.len());
     context.ui.status(&text);
     Ok(())
 }

@@ -7,16 +7,16 @@ use crate::ledger::{NOTES_REF, REFS_PREFIX};
 
 const EXAMPLES: &[(&str, &[&str])] = &[
     (
-        "Set up a repository of migrations, name a database, and look whether all is well:",
+        "Set up a repository of migrations, add a database, and check the setup:",
         &[
             "git pggit init",
             "git pggit database add main --url postgresql://backup@db.example/shop --output /backups",
             "git pggit doctor",
         ],
     ),
-    ("After a migration, record in the database which commit it stands on:", &["git pggit mark"]),
+    ("After a migration, record its commit in the database:", &["git pggit mark"]),
     (
-        "See backups with nothing but git:",
+        "Show backups with plain git:",
         &[
             "git log",
             "git log --graph --all --oneline",
@@ -28,16 +28,18 @@ const EXAMPLES: &[(&str, &[&str])] = &[
 /// Adds to the description of the program.
 pub(super) fn description(page: &mut Page) {
     page.paragraph(
-        "The backups themselves are made by PostgreSQL's own programs and are ordinary files, which those can read \
-         without `git pggit`. What is kept in git is the record: what was backed up, from which commit of the \
-         schema, when, by whom, where it is, and whether anybody has tried it.",
+        "PostgreSQL's own programs make the backups. The backups are ordinary files, which these programs can read \
+         without `git pggit`. Git keeps the record of each backup: its database, its commit of the schema, its time, \
+         its author, its location and its verifications.",
     );
 }
 
 /// Adds the section of all commands.
 pub(super) fn commands(page: &mut Page, command: &clap::Command) {
     page.section("COMMANDS");
-    page.paragraph("`git pggit <command> -h` says what each of them takes, its page more.");
+    page.paragraph(
+        "`git pggit <command> -h` lists the arguments of a command; its manual page describes it in full.",
+    );
     list(page, command, "git pggit");
 }
 
@@ -72,11 +74,11 @@ fn configuration(page: &mut Page) {
     page.paragraph(
         "Settings are git's own configuration, in the section `pggit`: `git config pggit.<key>` for the whole \
          repository, `git config pggit.<database>.<key>` for one database. `git pggit config` shows each of them \
-         with its value and the place that sets it, `git pggit config --list-keys` what there is to set.",
+         with its value and its origin, `git pggit config --list-keys` lists all keys.",
     );
     page.paragraph(&format!(
-        "The committed file `{COMMITTED_FILE}` may hold what a team agrees on, but nothing that names a program, \
-         a directory or a host. Passwords are refused everywhere: they belong into `~/.pgpass`, a service file or \
+        "The committed file `{COMMITTED_FILE}` may hold the settings of a team, but no setting that names a program, \
+         a directory or a host. Passwords are refused everywhere: put them into `~/.pgpass`, a service file or \
          `PGPASSWORD`."
     ));
 }
@@ -90,13 +92,13 @@ fn environment(page: &mut Page) {
     }
     page.item(
         "PGHOST, PGPORT, PGUSER, PGPASSWORD, PGSERVICE, ...",
-        "All of libpq's variables count for what the URL of a database leaves out.",
+        "libpq's variables apply to parameters that the URL of a database does not set.",
     );
     page.item(
         "GIT_DIR, GIT_WORK_TREE, GIT_AUTHOR_NAME, ...",
-        "Git's own variables mean what they mean to git.",
+        "Git's own variables have the same meaning as for git.",
     );
-    page.item("GIT_PAGER, PAGER, NO_COLOR", "How long output is shown, and that it has no colours.");
+    page.item("GIT_PAGER, PAGER, NO_COLOR", "The pager for long output, and output without colours.");
 }
 
 fn files(page: &mut Page) {
@@ -105,11 +107,11 @@ fn files(page: &mut Page) {
         &format!("{REFS_PREFIX}<commit>"),
         "The records of the backups of that commit of the schema history.",
     );
-    page.item(NOTES_REF, "What `git log` shows of them.");
-    page.item("refs/pggit/remotes/<remote>/", "Copies of the records of other clones, made by `git fetch`.");
+    page.item(NOTES_REF, "The notes about backups that `git log` shows.");
+    page.item("refs/pggit/remotes/<remote>/", "The records of other clones, fetched by `git fetch`.");
     page.item(COMMITTED_FILE, "Settings that are committed with the schema.");
-    page.item(".git/pggit/", "Caches and other files of this clone alone.");
-    page.item("~/.pgpass", "Passwords, as libpq finds them.");
+    page.item(".git/pggit/", "Caches and other local files of this clone.");
+    page.item("~/.pgpass", "Passwords for libpq.");
 }
 
 fn exit_status(page: &mut Page) {

@@ -5,9 +5,8 @@ use crate::failure::Failure;
 
 /// Cancel jobs
 ///
-/// A job that waits is cancelled at once. A running one is asked to end: its
-/// worker ends the tool with everything that it has started, records the backup
-/// as failed, and then the job is cancelled.
+/// A waiting job is cancelled at once. For a running job the worker stops the tool
+/// and all its processes, records the backup as failed, and then cancels the job.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {

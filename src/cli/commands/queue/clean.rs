@@ -10,12 +10,12 @@ use crate::workspace::queue;
 
 /// Remove finished jobs
 ///
-/// Jobs that were completed, cancelled or have failed for good are removed when
-/// that was long ago. The records of backups have nothing to do with it.
+/// Removes jobs that were completed, cancelled or have failed permanently, longer
+/// ago than --older-than. The records of backups are kept.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// How long ago: a number and s, m, h, d or w; 0 removes all finished jobs
+    /// The minimum age: a number and s, m, h, d or w; 0 removes all finished jobs
     #[arg(long, value_name = "AGE", default_value = "30d", value_parser = parse_duration)]
     older_than: Duration,
 }

@@ -7,18 +7,17 @@ use crate::domain::{BackupName, BackupType, Priority, VerificationKind, VerifyWo
 use crate::failure::Failure;
 use crate::workspace::queue::{self, JobOptions};
 
-/// Let a worker make or verify a backup
+/// Enqueue a backup or a verification for a worker
 ///
-/// The job says what is to be backed up, never how: the worker takes the URL of
-/// the database, the tool and everything else from its own configuration. A
-/// commit or branch is looked up now, so that the backup belongs to what it
-/// stands for at this moment; without one, the worker takes the commit that is
-/// recorded in the database, or HEAD. With --verify, a worker verifies a backup
-/// instead.
+/// The job names the database; the worker takes the URL of the database, the tool
+/// and all other settings from its own configuration. A commit or branch is resolved
+/// now, so that the backup belongs to the commit of this time; without one, the
+/// worker takes the commit that is recorded in the database, or HEAD. With --verify,
+/// a worker verifies a backup instead.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The database, as it is configured
+    /// The configured database
     #[arg(short, long, value_name = "NAME")]
     database: Option<String>,
 
@@ -30,31 +29,31 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "BRANCH")]
     branch: Option<String>,
 
-    /// Do not mind that the database is marked with another commit
+    /// Back up even if the database is marked with another commit
     #[arg(short, long)]
     force: bool,
 
-    /// The type of the backup; by default as configured
+    /// The type of the backup; by default the configured one
     #[arg(short = 't', long = "type", value_name = "TYPE")]
     kind: Option<BackupType>,
 
-    /// The tool that makes it; by default as configured
+    /// The tool that makes the backup; by default the configured one
     #[arg(long, value_name = "TOOL")]
     tool: Option<String>,
 
-    /// A name for people; by default the database and the time
+    /// The name of the backup; by default <database>-<time>
     #[arg(short, long)]
     name: Option<BackupName>,
 
-    /// A tag, with a value or without; may be given several times
+    /// A tag, with an optional value; may be given several times
     #[arg(short, long, value_name = "KEY[=VALUE]", visible_alias = "tag")]
     label: Vec<String>,
 
-    /// Let a worker verify this backup, instead of making one
+    /// Verify this backup instead of making one
     #[arg(long, value_name = "BACKUP", conflicts_with_all = ["commit", "branch", "force", "kind", "tool", "name", "label"])]
     verify: Option<String>,
 
-    /// With --verify, how: checksum, integrity or restore-test
+    /// With --verify: the kind: checksum, integrity or restore-test
     #[arg(long, value_name = "KIND", value_parser = verification, default_value = "integrity", requires = "verify")]
     how: VerificationKind,
 
@@ -70,11 +69,11 @@ fn verification(text: &str) -> Result<VerificationKind, String> {
 /// The place of a job in the queue.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct QueueArgs {
-    /// Jobs of a higher priority go first
+    /// The priority: jobs with a higher number run first
     #[arg(short, long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     pub(crate) priority: Priority,
 
-    /// Do nothing if a job with this key is waiting
+    /// The deduplication key: nothing is enqueued if a job with this key is waiting
     #[arg(short, long, value_name = "TEXT")]
     pub(crate) key: Option<String>,
 }

@@ -7,29 +7,28 @@ use crate::pg::Client;
 use crate::sql::{self, QueuePrivilege};
 use crate::workspace::queue;
 
-/// Set the queue up in PostgreSQL, or bring it to the version of this program
+/// Create the queue in PostgreSQL, or upgrade it to the version of this program
 ///
-/// Makes the schema 'pggit' in the database that pggit.queue names, with the
-/// table of the jobs, the functions that change them, and the view
-/// pggit.backup_jobs for people. The role that does it owns the schema, and
-/// needs the right to create one; workers and others need no more than what the
-/// options give them. Without pggit.queue, jobs are refs of the repository, and
-/// there is nothing to set up.
+/// Creates the schema 'pggit' in the database that pggit.queue names, with the table
+/// of the jobs, the functions that change jobs, and the view pggit.backup_jobs for
+/// people. The connected role owns the schema, and needs the privilege to create
+/// schemas; other roles need only the privileges that the options grant. Without
+/// pggit.queue, jobs are refs of the repository, and no setup is needed.
 ///
-/// One queue serves one repository of records: give another one a database of
-/// its own.
+/// One queue serves one repository of records: use a separate database for another
+/// one.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Let this role take jobs; may be given several times
+    /// Allow this role to run jobs; may be given several times
     #[arg(long, value_name = "ROLE")]
     worker: Vec<String>,
 
-    /// Let this role put jobs into the queue; may be given several times
+    /// Allow this role to enqueue jobs; may be given several times
     #[arg(long, value_name = "ROLE")]
     enqueuer: Vec<String>,
 
-    /// Let this role see the jobs; may be given several times
+    /// Allow this role to read jobs; may be given several times
     #[arg(long, value_name = "ROLE")]
     reader: Vec<String>,
 }
@@ -41,7 +40,7 @@ EXAMPLES
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let Some(info) = queue::postgres(context)? else {
-        let message = "the queue of this repository is in its refs; there is nothing to set up";
+        let message = "the queue of this repository is in its refs, and needs no setup";
         return Err(Failure::new(Code::Configuration, message)
             .hint("for a queue in PostgreSQL: git config pggit.queue postgresql://..."));
     };
@@ -62,9 +61,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         return Ok(context.ui.json(&InstalledQueue { version, before })?);
     }
     context.ui.status(&match before {
-        0 => format!("made the queue in database \"{}\", version {version}", info.dbname()),
+        0 => format!("created the queue in database \"{}\", version {version}", info.dbname()),
         before if before >= version => format!("the queue has version {version} already"),
-        before => format!("brought the queue from version {before} to {version}"),
+        before => format!("upgraded the queue from version {before} to {version}"),
     });
     Ok(())
 }

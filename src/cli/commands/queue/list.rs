@@ -8,26 +8,26 @@ use crate::queue::{Filter, Listing};
 use crate::terminal::JsonElement;
 use crate::workspace::queue;
 
-/// List jobs, the newest first
+/// List jobs, newest first
 ///
-/// Without options, jobs in every state are listed, finished ones until
-/// 'git pggit queue clean' removes them.
+/// Without options, jobs in all states are listed. 'git pggit queue clean' removes
+/// finished jobs.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Only those in this state; may be given several times
+    /// Only jobs in this state; may be given several times
     #[arg(short, long, value_name = "STATE")]
     state: Vec<JobState>,
 
-    /// Only those of this database
+    /// Only jobs of this database
     #[arg(short, long, value_name = "NAME")]
     database: Option<DatabaseName>,
 
-    /// Only those of this kind: backup or verify
+    /// Only jobs of this kind: backup or verify
     #[arg(long, value_name = "KIND")]
     kind: Option<JobKind>,
 
-    /// At most this many
+    /// The maximum number of jobs
     #[arg(short = 'n', long, value_name = "N")]
     limit: Option<usize>,
 
@@ -63,7 +63,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         return Ok(context.ui.raw(lines.as_bytes())?);
     }
     if jobs.is_empty() {
-        context.ui.hint("no job passes the filters; 'git pggit queue enqueue' makes one");
+        context.ui.hint("no job matches the filters; 'git pggit queue enqueue' adds one");
         return Ok(());
     }
     context.table(&job_table(&jobs, &ids, context.now()))

@@ -21,7 +21,7 @@ use crate::output::queue::{JobList, JobOutput};
 use crate::queue::{Error, Queue};
 use crate::workspace::queue;
 
-/// Look after the jobs that wait for workers
+/// Manage the queue of jobs for workers
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Init(init::Args),
@@ -53,10 +53,10 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
     }
 }
 
-/// Which jobs a command is about.
+/// The jobs of a command.
 #[derive(Debug, clap::Args)]
 struct Some {
-    /// The jobs: their ids, or the beginning of them
+    /// The jobs: ids or the beginnings of ids
     #[arg(value_name = "JOB", required = true)]
     jobs: Vec<String>,
 }
@@ -103,7 +103,7 @@ fn find(queue: &dyn Queue, selector: &str) -> Result<JobId, Failure> {
         [id] => Ok(id),
         [] => Err(Error::NotFound { selector: selector.to_owned() }.into()),
         _ => {
-            let failure = Failure::new(Code::Ambiguous, format!("`{selector}` names {} jobs", found.len()));
+            let failure = Failure::new(Code::Ambiguous, format!("`{selector}` matches {} jobs", found.len()));
             Err(found.iter().take(10).fold(failure, |failure, id| failure.hint(format!("  {id}"))))
         }
     }

@@ -3,9 +3,9 @@
 use crate::cli::Context;
 use crate::failure::Failure;
 
-/// Let jobs wait until they are resumed
+/// Pause jobs until they are resumed
 ///
-/// A paused job keeps its key: no other job with it can be enqueued.
+/// A paused job keeps its key: no other job with the same key can be enqueued.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {

@@ -3,9 +3,9 @@
 use crate::cli::Context;
 use crate::failure::Failure;
 
-/// Let paused jobs run
+/// Resume paused jobs
 ///
-/// They take their place in the queue by priority and age.
+/// The priority and the age of a resumed job decide when it runs.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {

@@ -3,10 +3,11 @@
 use crate::cli::Context;
 use crate::failure::Failure;
 
-/// Try jobs again
+/// Retry jobs
 ///
-/// A job that has failed for good or was cancelled gets all its attempts again,
-/// under the same backup id; one that waits for its next attempt waits no longer.
+/// A job that has failed permanently or was cancelled gets all its attempts again,
+/// under the same backup id. The next attempt of a job that waits for a retry is due
+/// at once.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -20,5 +21,5 @@ EXAMPLES
     git pggit queue list --state permanently_failed --ids | xargs git pggit queue retry";
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    args.some.each(context, "will try", |queue, id| queue.retry(id))
+    args.some.each(context, "will retry", |queue, id| queue.retry(id))
 }

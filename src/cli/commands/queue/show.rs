@@ -9,7 +9,7 @@ use crate::workspace::queue;
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The job: its id, or the beginning of it
+    /// The job: an id or the beginning of one
     #[arg(value_name = "JOB")]
     job: String,
 }

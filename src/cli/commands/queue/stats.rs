@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::output::queue::QueueStats;
 use crate::workspace::queue;
 
-/// Show the queue in numbers
+/// Show statistics of the queue
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {}

@@ -10,14 +10,14 @@ use crate::output::queue::JobOutput;
 use crate::queue::{Filter, Queue, Watch};
 use crate::workspace::queue;
 
-/// Show what happens in the queue, as it happens
+/// Print changes of jobs as they happen
 ///
-/// Begins with the jobs that are not finished, and then prints a line whenever
-/// a job changes its state, until Ctrl-C. With --json each line is an object.
+/// Prints the unfinished jobs first, then a line for each change of the state of a
+/// job, until Ctrl-C. With --json each line is a JSON object.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// End when there are no unfinished jobs
+    /// Exit when there are no unfinished jobs
     #[arg(long)]
     until_idle: bool,
 }

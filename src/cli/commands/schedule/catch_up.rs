@@ -7,16 +7,15 @@ use crate::failure::Failure;
 use crate::queue::Filter;
 use crate::workspace::queue;
 
-/// Queue the backups that hooks have missed
+/// Enqueue the backups that hooks have missed
 ///
-/// Looks at every branch that pggit.<database>.onMerge names. When the newest
-/// change of the schema on it has neither a backup nor a job, nor anything that
-/// came after it on the branch, a job is made for the tip. The worker does the
-/// same by itself every few minutes.
+/// Checks every branch that pggit.<database>.onMerge names. If neither the newest
+/// change of the schema on a branch nor a later commit of the branch has a backup or
+/// a job, a job is enqueued for the tip. The worker does the same every few minutes.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Only say what would be put into the queue
+    /// Only print the jobs that would be enqueued
     #[arg(long)]
     dry_run: bool,
 }

@@ -6,12 +6,12 @@ use super::{invocation, planned};
 use crate::cli::Context;
 use crate::failure::Failure;
 
-/// Print lines for a crontab that make the backups, for those who do without the worker
+/// Print crontab lines that make the scheduled backups without a worker
 ///
-/// One line for each schedule, with its time zone in front of it (CRON_TZ, as
-/// Debian's and Red Hat's cron know it). Jitter is left to cron. Nothing is
-/// installed: add the lines with 'crontab -e'. cron does not make up for runs
-/// that were missed; the units of 'git pggit schedule systemd' and the worker do.
+/// Prints one line for each schedule, after a line with its time zone (CRON_TZ, as
+/// Debian's and Red Hat's cron support it). Jitter is left to cron. Nothing is
+/// installed: add the lines with 'crontab -e'. cron does not catch up on missed runs;
+/// the units of 'git pggit schedule systemd' and the worker do.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -19,7 +19,7 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "NAME")]
     database: Option<String>,
 
-    /// The program that is run; by default this one
+    /// The program to run; by default this one
     #[arg(long, value_name = "FILE")]
     program: Option<PathBuf>,
 }

@@ -5,11 +5,11 @@ use crate::cli::Context;
 use crate::failure::Failure;
 use crate::output::schedule::{ScheduleList, schedule_table};
 
-/// List the schedules, and how they stand
+/// List the schedules and their states
 ///
-/// STATE is 'ok'; 'due' when it is time and nothing has been begun; 'missed'
-/// when a backup should be complete by now and is not (pggit.<database>.missedAfter
-/// says how long that takes). A backup that was made by hand counts as well.
+/// STATE is 'ok'; 'due' if the scheduled time has passed and no backup was begun;
+/// 'missed' if no backup was completed within pggit.<database>.missedAfter. A backup
+/// that was made by hand counts as well.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {

@@ -19,7 +19,7 @@ use crate::failure::{Code, Failure};
 use crate::queue::Filter;
 use crate::workspace::queue;
 
-/// Make backups by themselves, at times of the day, the week and the year
+/// Show, enqueue and export scheduled backups
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     List(list::Args),
@@ -66,7 +66,7 @@ fn planned(database: Option<&str>, context: &Context) -> Result<Vec<ScheduledRul
 
 fn how_to(config: &Config) -> String {
     let name = config.databases().first().map_or("<database>".to_owned(), ToString::to_string);
-    format!("nothing is scheduled; 'git config pggit.{name}.schedule daily' backs it up every night")
+    format!("nothing is scheduled; 'git config pggit.{name}.schedule daily' makes a backup every night")
 }
 
 /// Returns the command that makes the backup of `it` from any working directory.

@@ -14,7 +14,7 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "NAME")]
     database: Option<String>,
 
-    /// How many
+    /// The number of runs
     #[arg(short = 'n', long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
     count: u16,
 }

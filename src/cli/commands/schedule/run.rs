@@ -6,11 +6,10 @@ use crate::cli::Context;
 use crate::cli::automation::enqueue;
 use crate::failure::Failure;
 
-/// Put what is due into the queue, once, as the worker does every minute
+/// Enqueue due backups once, as the worker does every minute
 ///
-/// For each schedule whose latest time has come, and for which no backup was
-/// begun or queued since, one job is made: what was missed, however often, is
-/// made up for once.
+/// Enqueues one job for each schedule whose last scheduled time has passed, if no
+/// backup was begun or queued since. Several missed runs of a schedule get one job.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -18,7 +17,7 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "NAME")]
     database: Option<String>,
 
-    /// Only say what would be put into the queue
+    /// Only print the jobs that would be enqueued
     #[arg(long)]
     dry_run: bool,
 }

@@ -9,12 +9,11 @@ use crate::cli::Context;
 use crate::failure::{Code, Failure};
 use crate::output::schedule::SystemdUnits;
 
-/// Print units for systemd that make the backups, for those who do without the worker
+/// Print systemd units that make the scheduled backups without a worker
 ///
-/// A timer and a service for each schedule. They are printed one after the
-/// other, or written with --dir. A run that was missed because the machine was
-/// off is made up for (Persistent=). With --dir the files are put in place;
-/// 'systemctl enable --now' and the names of the timers do the rest.
+/// Prints a timer and a service for each schedule, or writes them with --dir. A run
+/// that was missed because the machine was off is caught up on (Persistent=). Enable
+/// the written timers with 'systemctl enable --now'.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -26,11 +25,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 
-    /// The user that the services run as; for units of the system
+    /// The user that runs the services; for system units
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
 
-    /// The program that is run; by default this one
+    /// The program to run; by default this one
     #[arg(long, value_name = "FILE")]
     program: Option<PathBuf>,
 }
@@ -46,7 +45,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     if let Some(user) = &args.user
         && !user.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
     {
-        return Err(Failure::new(Code::Usage, format!("'{user}' is not the name of a user")));
+        return Err(Failure::new(Code::Usage, format!("'{user}' is not a valid user name")));
     }
     let invocation = |it: &ScheduledRule| invocation(it, args.program.as_deref(), context);
     let units = automation::units(&planned, args.user.as_deref(), invocation)?;

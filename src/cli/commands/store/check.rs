@@ -8,35 +8,35 @@ use crate::store::Portion;
 use crate::terminal::bar::progress;
 use crate::workspace::artifacts::{self, CheckedStore};
 
-/// Check that what is in the store is what was written
+/// Check the integrity of the store
 ///
-/// Reads the manifest of every artifact, and looks whether every pack that it
-/// names is there with its size, and whether every artifact that a record names
-/// is there. With --read-data the content of the packs is compared with their
-/// names. When something is wrong, the artifacts that may need it are really
-/// read: what is named as damaged is damaged, and nothing else.
+/// Reads the manifest of every artifact. Checks that every pack of a manifest exists
+/// with its size, and that every recorded artifact exists. With --read-data the
+/// content of the packs is compared with their names, which are checksums. If an
+/// object is damaged, the artifacts that may need it are read completely: exactly
+/// the damaged artifacts are reported.
 ///
-/// Fails with 'negative' if anything is.
+/// Fails with 'negative' if an object is damaged.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
     store: StoreOption,
 
-    /// Read the packs, too: all, or about this percentage of them, others every day
+    /// Read the packs, too: all, or about this percentage, different ones every day
     #[arg(long, value_name = "PERCENT", num_args = 0..=1, require_equals = true, default_missing_value = "100%",
         value_parser = portion)]
     read_data: Option<Portion>,
 
-    /// Replace what is damaged by what is in this copy of the store
+    /// Replace damaged objects from this copy of the store
     #[arg(long, value_name = "URL")]
     repair_from: Option<String>,
 }
 
 const EXAMPLES: &str = "\
-Packs are in 101 slices by their names; PERCENT of them are read, beginning
-behind those of the day before. Regular checks get to every pack: daily ones with
-10% in ten days.
+The packs are divided by name into 101 slices; PERCENT of the slices are read,
+beginning after those of the day before. Regular checks read every pack: daily
+checks with 10% in ten days.
 
 EXAMPLES
     git pggit store check
@@ -47,7 +47,7 @@ fn portion(text: &str) -> Result<Portion, String> {
     match text.trim_end_matches('%').parse() {
         Ok(100) => Ok(Portion::All),
         Ok(percent @ 1..=99) => Ok(Portion::Percent(percent)),
-        _ => Err("expected a number of percent from 1% to 100%".to_owned()),
+        _ => Err("expected a percentage from 1% to 100%".to_owned()),
     }
 }
 
@@ -62,12 +62,12 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         return Ok(());
     }
     if args.repair_from.is_none() {
+        context.ui.hint(
+            "'git pggit store check --repair-from <url>' replaces damaged objects from a copy of the store",
+        );
         context
             .ui
-            .hint("'git pggit store check --repair-from <url>' replaces what is damaged, if there is a copy");
-        context.ui.hint(
-            "otherwise make a new backup, and remove what cannot be read with 'git pggit store remove'",
-        );
+            .hint("otherwise make a new backup, and remove damaged artifacts with 'git pggit store remove'");
     }
     Err(Failure::new(Code::Negative, ""))
 }

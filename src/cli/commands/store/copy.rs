@@ -12,11 +12,11 @@ use crate::workspace::store;
 
 /// Copy all artifacts into another store
 ///
-/// The other store becomes a copy of this one, with the same id; where there is
-/// nothing yet, it is made. What is there already is not copied again, so it may
-/// be interrupted at any time. What was removed here stays there. Every pack is
-/// compared with its name on the way. Records name their copies in the metadata
-/// 'copies'.
+/// The other store becomes a copy of this one, with the same id; it is created if it
+/// does not exist. Existing artifacts are not copied again, so the command may be
+/// interrupted at any time. Artifacts that were removed from this store are kept in
+/// the copy. The checksum of every pack is verified. Records name their copies in the
+/// metadata 'copies'.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -60,7 +60,7 @@ fn ended(copied: &CopyReport) -> Result<(), Failure> {
     if !copied.failed.is_empty() {
         let message = format!("{} could not be copied", counted(copied.failed.len(), "artifact"));
         let failure = Failure::new(Code::Damaged, message)
-            .hint("'git pggit store check --read-data' says what is damaged");
+            .hint("'git pggit store check --read-data' lists the damaged objects");
         return Err(copied
             .failed
             .iter()
@@ -69,7 +69,7 @@ fn ended(copied: &CopyReport) -> Result<(), Failure> {
     if !copied.waiting.is_empty() {
         let message = format!("{} could not be copied yet", counted(copied.waiting.len(), "artifact"));
         return Err(Failure::new(Code::Busy, message)
-            .cause("the copy is about to remove packs of it, and waits for somebody who writes there"));
+            .cause("a deletion of needed packs is pending in the copy, and waits for an active writer"));
     }
     Ok(())
 }

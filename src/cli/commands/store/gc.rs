@@ -6,24 +6,24 @@ use crate::failure::Failure;
 use crate::output::store::CollectedGarbage;
 use crate::terminal::bar::progress;
 
-/// Remove from the store what no artifact needs
+/// Remove garbage from the store: objects that no artifact needs
 ///
-/// Says what would go; with --force it goes. Backups may be made meanwhile, and
-/// other collections may run: what somebody may still need stays, and goes the
-/// next time. Nothing is removed while the manifest of an artifact cannot be read.
+/// Prints the garbage; --force removes it. Backups and other collections may run at
+/// the same time: objects that they may still need are kept until a later
+/// collection. Nothing is removed if the manifest of an artifact cannot be read.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
     store: StoreOption,
 
-    /// Remove it
+    /// Remove the garbage
     #[arg(short, long)]
     force: bool,
 }
 
 const EXAMPLES: &str = "\
-A writer without a heartbeat for 12 hours counts as crashed.
+A writer without a heartbeat for 12 hours is considered crashed.
 
 EXAMPLES
     git pggit store remove 01a1fc4d --force

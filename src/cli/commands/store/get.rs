@@ -9,22 +9,21 @@ use crate::failure::{Code, Failure};
 use crate::process::Replacement;
 use crate::store::FileReader;
 
-/// Read a file of an artifact back
+/// Read a file of an artifact
 ///
-/// Every byte has been compared with its digest before it is given. What is
-/// written with --output appears under its name when it is complete, and only you can
-/// read it.
+/// All data is verified against its digest before it is printed. The file of --output
+/// appears under its name when it is complete, and only you can read it.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
     store: StoreOption,
 
-    /// The artifact: an id, or the beginning of one
+    /// The artifact: an id or the beginning of one
     #[arg(value_name = "ID")]
     id: String,
 
-    /// Which of its files; by default the first one
+    /// The name of the file; by default the first file
     #[arg(short, long, value_name = "NAME")]
     name: Option<String>,
 

@@ -7,12 +7,12 @@ use crate::output::store::StoreDescription;
 use crate::store::{NewRecipient, Store};
 use crate::workspace::{places, store};
 
-/// Make a store
+/// Create a store
 ///
-/// A store in the git directory is made by the first backup; others are made on
-/// purpose, so that a typing error in a URL does not start a second one. With
-/// recipients it is encrypted, which cannot be changed later; who the recipients
-/// are, can.
+/// The first backup creates the store in the git directory. Other stores must be
+/// created with this command, so that a typing error in a URL does not create a
+/// second store. A store with recipients is encrypted. The encryption cannot be
+/// changed later; the recipients can.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -20,7 +20,7 @@ pub(crate) struct Args {
     #[arg(value_name = "URL")]
     url: Option<String>,
 
-    /// Encrypt it for the owner of this public key; may be given several times
+    /// Encrypt the store for the owner of this public key; may be given several times
     #[arg(short, long, value_name = "AGE1...")]
     recipient: Vec<String>,
 
@@ -51,9 +51,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         return Ok(context.ui.json(&StoreDescription::from(&store))?);
     }
     let kind = if recipients.is_empty() { "empty" } else { "empty, encrypted" };
-    context.ui.status(&format!("made an {kind} store in {url}"));
+    context.ui.status(&format!("created an {kind} store in {url}"));
     if !recipients.is_empty() {
-        context.ui.hint("without the key nobody can read it, ever: keep a copy of the key somewhere else");
+        context.ui.hint("without the key the store cannot be read: keep a copy of the key in another place");
     }
     Ok(())
 }

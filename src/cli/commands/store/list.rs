@@ -7,14 +7,15 @@ use crate::output::store::{ArtifactList, StoredArtifactRow};
 
 /// List the artifacts in the store
 ///
-/// One line for each: its id, which is that of its backup, the database, the
-/// size of its files, and by how much the store grew for it.
+/// Prints one line for each artifact: its id, which is that of its backup, the
+/// database, the time, the size of its files, and the bytes that it added to the
+/// store.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
     store: StoreOption,
 
-    /// Only those of this database
+    /// Only artifacts of this database
     #[arg(short, long, value_name = "NAME")]
     database: Option<String>,
 }

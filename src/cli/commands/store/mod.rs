@@ -18,7 +18,7 @@ use crate::cli::Context;
 use crate::failure::{Code, Failure};
 use crate::store::{ListedArtifact, Store};
 
-/// Look after the store that keeps the bytes of backups
+/// Manage the store of backup data
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Init(init::Args),
@@ -59,7 +59,7 @@ fn recorded(done: Result<(), Failure>, context: &Context) -> Result<(), Failure>
     done
 }
 
-/// Which store a command is about.
+/// The store of a command.
 #[derive(Debug, clap::Args)]
 struct StoreOption {
     /// The store: a directory or a URL; by default the configured one
@@ -88,6 +88,6 @@ fn find(store: &Store, id: &str) -> Result<ListedArtifact, Failure> {
             Err(Failure::new(Code::Ambiguous, format!("several artifacts begin with '{id}'")))
         }
         (None, _) => Err(Failure::new(Code::NotFound, format!("no artifact '{id}' in {}", store.url()))
-            .hint("'git pggit store list' lists them")),
+            .hint("'git pggit store list' lists all artifacts")),
     }
 }

@@ -12,21 +12,21 @@ use crate::output::store::StoredArtifact;
 use crate::process;
 use crate::store::{Chunking, NewArtifact};
 
-/// Store a file, or what comes on standard input
+/// Store a file or standard input
 ///
-/// It is stored against the newest artifact of the same database: of what is in
-/// both, nothing is stored again. Prints the id of the new artifact.
+/// The file is deduplicated against the newest artifact of the same database: only
+/// new data is stored. Prints the id of the new artifact.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
     store: StoreOption,
 
-    /// The file; '-' or nothing for standard input
+    /// The file; by default or with '-' standard input
     #[arg(value_name = "FILE", default_value = "-", hide_default_value = true)]
     file: PathBuf,
 
-    /// The lineage that the file is a version of
+    /// The database whose artifacts the file is deduplicated against
     #[arg(short, long, value_name = "NAME")]
     database: String,
 
@@ -34,17 +34,17 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "NAME", default_value = "dump.custom")]
     name: String,
 
-    /// How hard to compress what is new: a level of zstd
+    /// The compression level of zstd
     #[arg(long, value_name = "LEVEL", default_value_t = 3, allow_hyphen_values = true)]
     compression_level: i32,
 
-    /// Cut at pages of 8 KiB, for files of a data directory
+    /// Split at pages of 8 KiB, for files of a data directory
     #[arg(long)]
     pages: bool,
 }
 
 const EXAMPLES: &str = "\
-Dumps are stored best without compression of their own.
+Dumps without their own compression are deduplicated best.
 
 EXAMPLES
     pg_dump -Fc -Z0 shop | git pggit store put --database shop

@@ -11,32 +11,32 @@ use crate::workspace::artifacts::ArtifactRecords;
 
 /// Remove artifacts from the store
 ///
-/// Says what would be removed; with --force it is. 'git pggit store gc' then
-/// gives back the space that no other artifact needs.
+/// Prints the artifacts; --force removes them. 'git pggit store gc' then frees the
+/// space that no other artifact needs.
 ///
-/// An artifact that is the only place of a backup is not removed, unless
-/// --recorded says so: then the record says first that the backup is
-/// deleted. This also holds for one whose record says that it is deleted. One that is held, in progress, or needed by another backup is not
-/// removed at all.
+/// An artifact that is the only location of a recorded backup is removed only with
+/// --recorded, which first records the backup as deleted. This also applies to a
+/// backup that is already recorded as deleted. The artifact of a backup that is held,
+/// in progress, or needed by another backup is never removed.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
     store: StoreOption,
 
-    /// The artifacts: ids, or the beginnings of them
+    /// The artifacts: ids or the beginnings of ids
     #[arg(value_name = "ID", required = true)]
     ids: Vec<String>,
 
-    /// Remove them
+    /// Remove the artifacts
     #[arg(short, long)]
     force: bool,
 
-    /// Remove them although backups are recorded there, and record that
+    /// Remove artifacts of recorded backups, too, and record the backups as deleted
     #[arg(long)]
     recorded: bool,
 
-    /// Why, for the record
+    /// The reason, for the record
     #[arg(short, long, value_name = "TEXT", default_value = "removed from the store by hand")]
     reason: Line,
 }
@@ -80,7 +80,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         return Ok(context.ui.json(&RemovedArtifacts { dry_run: !args.force, artifacts })?);
     }
     match args.force {
-        true => context.ui.hint("'git pggit store gc --force' gives back the space"),
+        true => context.ui.hint("'git pggit store gc --force' frees the space"),
         false => context.ui.hint(&format!("'--force' removes {}", counted(artifacts.len(), "artifact"))),
     }
     Ok(())

@@ -7,7 +7,7 @@ use crate::output::store::StoreDescription;
 use crate::store::Store;
 use crate::workspace::store;
 
-/// Show where the store is and what it says about itself
+/// Show the URL and the configuration of the store
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]

@@ -5,9 +5,9 @@ use crate::cli::Context;
 use crate::failure::Failure;
 use crate::output::store::StoreStats;
 
-/// Show how much is in the store, and how much space it takes
+/// Show the sizes of the content and of the store
 ///
-/// The bytes of a database are those of the packs that its artifacts name.
+/// The size of a database in the store is that of the packs of its artifacts.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]

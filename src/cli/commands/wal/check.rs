@@ -10,15 +10,15 @@ use crate::recovery::{WalCoverage, WalRange, wal_coverage};
 use super::WalArgs;
 use crate::recovery::restore::ArchivedWal;
 
-/// Show what the archived log reaches, and where it has gaps
+/// Check the WAL archive for gaps
 ///
-/// Lists for each timeline the segments that follow each other without a gap, and
-/// for each backup of the cluster up to where it can be recovered. Ends with 1 when
-/// there is a gap, or a backup that cannot be brought to a consistent state.
+/// Lists for each timeline the ranges of segments without a gap, and for each
+/// backup of the cluster the last LSN that recovery can reach. Exits with 1 if there
+/// is a gap, or a backup that cannot be recovered to a consistent state.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The cluster, by its system identifier; by default that of the data directory
+    /// The system identifier of the cluster; by default that of the data directory
     #[arg(long, value_name = "ID")]
     system_identifier: Option<String>,
 

@@ -9,30 +9,30 @@ use crate::wal::{self, Fetch};
 
 use super::WalArgs;
 
-/// Bring a file of the write-ahead log back from the store
+/// Fetch a WAL file from the store
 ///
-/// For restore_command. PostgreSQL takes any exit status up to 125 for the end of
-/// the log, and would go on with less than there is. So a file that the store does
-/// not have ends with 10, and everything else that goes wrong with 128 or more: then
-/// the recovery stops and says so.
+/// For restore_command. PostgreSQL takes an exit status from 1 to 125 as the end of
+/// the archive, and would recover less than the archive has. So the command exits
+/// with 10 if the store does not have the file, and with 128 or more for every other
+/// error: then recovery stops with an error.
 ///
 ///     restore_command = 'git-pggit wal fetch --store s3://bucket/prefix %f "%p"'
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES, verbatim_doc_comment)]
 pub(crate) struct Args {
-    /// The name of the file, as %f of restore_command
+    /// The name of the WAL file: %f of restore_command
     #[arg(value_name = "NAME")]
     name: WalName,
 
-    /// Where to put it, as %p of restore_command
+    /// The destination: %p of restore_command
     #[arg(value_name = "PATH")]
     path: PathBuf,
 
-    /// How many segments that follow are fetched in the same go
+    /// The number of following segments to prefetch
     #[arg(short, long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(0..=64))]
     prefetch: u16,
 
-    /// The cluster whose log it is, by its system identifier; by default that of the data directory
+    /// The system identifier of the cluster; by default that of the data directory
     #[arg(long, value_name = "ID")]
     system_identifier: Option<String>,
 

@@ -15,9 +15,10 @@ use crate::store::Store;
 use crate::wal;
 use crate::workspace::store;
 
-/// Archive the write-ahead log, and bring it back
+/// Archive, fetch and check WAL
 ///
-/// With it a physical backup can be restored to any moment after its end.
+/// With archived WAL a physical backup can be recovered to any point in time after
+/// its end.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Push(push::Args),
@@ -35,7 +36,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
     }
 }
 
-/// Which log and where
+/// The cluster and the store of the WAL
 #[derive(Debug, clap::Args)]
 struct WalArgs {
     /// The store: a directory or a URL; by default the configured one

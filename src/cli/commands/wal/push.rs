@@ -10,22 +10,22 @@ use crate::wal::{Archived, Push, push};
 
 use super::WalArgs;
 
-/// Keep a file of the write-ahead log in the store
+/// Archive a WAL file in the store
 ///
-/// For archive_command. It ends with 0 only when the file is durable in the store.
-/// Doing it twice is fine; a file that is there with other content is refused, and
-/// stays. Files that wait behind it are kept in the same go, several at a time, so
-/// that the calls for them end at once.
+/// For archive_command. Exits with 0 only when the file is durable in the store. An
+/// archived file may be pushed again; other content under the same name is refused,
+/// and the archived file is kept. Files that are ready to be archived after this one
+/// are archived in the same run, several at a time, so that their calls exit at once.
 ///
 ///     archive_command = 'git-pggit wal push --store s3://bucket/prefix %p'
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES, verbatim_doc_comment)]
 pub(crate) struct Args {
-    /// The file, as %p of archive_command
+    /// The path of the WAL file: %p of archive_command
     #[arg(value_name = "PATH")]
     path: PathBuf,
 
-    /// How many files that wait are kept in the same go
+    /// The maximum number of ready files to archive in one run
     #[arg(short, long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
     batch: u16,
 

@@ -7,28 +7,28 @@ use crate::domain::Lsn;
 use crate::failure::Failure;
 use crate::wal::{self, Receive};
 
-/// Receive the write-ahead log from the server and keep it in the store
+/// Receive WAL from the server and archive it in the store
 ///
-/// Runs pg_receivewal, which gets the log while it is written, and puts each
-/// segment into the store as soon as it is complete. What is not complete stays in a
-/// directory and is gone on with after a new start. Use a replication slot, so that
-/// the server keeps what was not received yet. Runs until it is ended.
+/// Runs pg_receivewal, which streams WAL from the server, and archives each segment
+/// as soon as it is complete. Incomplete segments stay in a directory, and the next
+/// run continues with them. Use a replication slot, so that the server keeps WAL that
+/// was not received yet. Runs until a signal stops it.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The database whose server it is, as it is configured
+    /// The configured database whose server sends the WAL
     #[arg(short, long, value_name = "NAME")]
     database: Option<String>,
 
-    /// A replication slot; it is made when there is none
+    /// The replication slot; created if it does not exist
     #[arg(long, value_name = "NAME")]
     slot: Option<String>,
 
-    /// A directory for segments that are not complete
+    /// The directory for incomplete segments
     #[arg(long, value_name = "DIR")]
     directory: Option<PathBuf>,
 
-    /// End when the log is complete up to here
+    /// Exit when the WAL is complete up to this LSN
     #[arg(long, value_name = "LSN")]
     until: Option<Lsn>,
 

@@ -5,9 +5,9 @@ use crate::cli::Context;
 use crate::failure::{Code, Failure};
 use crate::store::NewRecipient;
 
-/// Let somebody else open the store
+/// Add a recipient to the store
 ///
-/// The new recipient can read everything in it, also the existing content.
+/// The new recipient can read everything in the store, also the existing content.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -21,13 +21,13 @@ pub(crate) struct Args {
     #[command(flatten)]
     passphrase: PassphraseOption,
 
-    /// The name of the recipient; a passphrase is called 'passphrase' without it
+    /// The label of the recipient; for a passphrase by default 'passphrase'
     #[arg(short, long, value_name = "NAME")]
     label: Option<String>,
 }
 
 const EXAMPLES: &str = "\
-A new passphrase comes from a file when the old one is what opens the store.
+If the old passphrase opens the store, give the new one with --passphrase-file.
 
 EXAMPLES
     git pggit store key add age1u8r9tpgxg5u7vm9p3vg2urkw2h4ytz80v5nmx94kp70nvq20v9gsfumxzz --label ada
@@ -41,10 +41,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         None => args.passphrase.recipient(context, &access.keyring, label)?,
     };
     let Some(recipient) = recipient else {
-        return Err(Failure::new(Code::Usage, "who is to be added?")
+        return Err(Failure::new(Code::Usage, "no recipient was given")
             .hint("name a public key, --passphrase or --passphrase-file"));
     };
     let view = keys.add(&recipient, &author(context))?;
     let count = view.recipients.len();
-    changed(context, &view, &format!("added a recipient; {count} can open the store now"))
+    changed(context, &view, &format!("added a recipient; {count} can now open the store"))
 }

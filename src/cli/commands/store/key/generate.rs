@@ -7,14 +7,13 @@ use crate::failure::Failure;
 use crate::output::store::GeneratedIdentity;
 use crate::store::generate_identity;
 
-/// Make an age identity, in a new file that only you can read
+/// Generate an age identity in a new file that only you can read
 ///
-/// Prints its public key, which is not secret. The file is like one that
-/// age-keygen writes.
+/// Prints the public key, which is not secret. The file has the format of age-keygen.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The file, which must not be there yet
+    /// The new file, which must not exist yet
     #[arg(value_name = "FILE")]
     file: PathBuf,
 }
@@ -31,6 +30,6 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         let file = path.to_string_lossy().into_owned();
         return Ok(context.ui.json(&GeneratedIdentity { file, recipient: public })?);
     }
-    context.ui.status(&format!("made an identity in {}; its public key is", path.display()));
+    context.ui.status(&format!("generated an identity in {}; its public key is", path.display()));
     Ok(context.ui.line(public)?)
 }

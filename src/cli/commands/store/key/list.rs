@@ -4,10 +4,10 @@ use super::StoreOption;
 use crate::cli::Context;
 use crate::failure::Failure;
 
-/// List who can open the store, and its keys
+/// List the recipients and the keys of the store
 ///
-/// Needs no key, because it shows what everybody can see who sees the store.
-/// With --json it also shows every change: what, when, by whom and where.
+/// Needs no key, because everybody who can read the files of the store can read the
+/// list. With --json also shows every change with its time, author and host.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]

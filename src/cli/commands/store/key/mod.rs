@@ -16,7 +16,7 @@ use crate::failure::{Code, Failure};
 use crate::store::{Access, Author, Keyring, KeysView, NewRecipient, Passphrase, StoreKeys};
 use crate::workspace::store;
 
-/// Say who can open an encrypted store
+/// Manage the recipients and keys of an encrypted store
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Generate(generate::Args),
@@ -39,12 +39,12 @@ pub(super) fn run(command: Command, context: &Context) -> Result<(), Failure> {
 /// Everybody who knows a passphrase, as a recipient.
 #[derive(Debug, clap::Args)]
 pub(super) struct PassphraseOption {
-    /// For everybody who knows the passphrase of PGGIT_STORE_PASSPHRASE or
-    /// pggit.storePassphraseFile
+    /// Use the passphrase of PGGIT_STORE_PASSPHRASE or pggit.storePassphraseFile as a
+    /// recipient
     #[arg(long)]
     passphrase: bool,
 
-    /// For everybody who knows the passphrase in the first line of this file
+    /// Use the passphrase in the first line of this file as a recipient
     #[arg(long, value_name = "FILE", conflicts_with = "passphrase")]
     passphrase_file: Option<PathBuf>,
 }
@@ -65,8 +65,8 @@ impl PassphraseOption {
             (None, _) if !self.passphrase => return Ok(None),
             (None, Some(configured)) => configured.clone(),
             (None, None) => {
-                return Err(Failure::new(Code::Configuration, "there is no passphrase")
-                    .hint("put it into PGGIT_STORE_PASSPHRASE or into a file that pggit.storePassphraseFile or --passphrase-file names"));
+                return Err(Failure::new(Code::Configuration, "no passphrase is configured")
+                    .hint("set PGGIT_STORE_PASSPHRASE, or name a file with pggit.storePassphraseFile or --passphrase-file"));
             }
         };
         Ok(Some(NewRecipient::passphrase(&passphrase, label)?))

@@ -4,17 +4,17 @@ use super::{StoreOption, author, changed};
 use crate::cli::Context;
 use crate::failure::Failure;
 
-/// Take a recipient away from the store
+/// Remove a recipient from the store
 ///
-/// A recipient who could open the store may have kept its keys. Rotate the keys
-/// afterwards, so that what is written from then on is out of reach.
+/// The removed recipient may have kept the keys of the store. Rotate the keys
+/// afterwards, so that the recipient cannot read later backups.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(flatten)]
     store: StoreOption,
 
-    /// The recipient: its label, its public key or the beginning of that
+    /// The recipient: its label, its public key or the beginning of the key
     #[arg(value_name = "RECIPIENT")]
     recipient: String,
 }
@@ -26,9 +26,7 @@ EXAMPLES
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let view = args.store.keys(context)?.0.remove(&args.recipient, &author(context))?;
     let count = view.recipients.len();
-    changed(context, &view, &format!("removed a recipient; {count} can open the store now"))?;
-    context
-        .ui
-        .hint("what was unwrapped before can have been kept; 'git pggit store key rotate' makes a new key");
+    changed(context, &view, &format!("removed a recipient; {count} can now open the store"))?;
+    context.ui.hint("the recipient may have kept the keys; 'git pggit store key rotate' makes a new key");
     Ok(())
 }

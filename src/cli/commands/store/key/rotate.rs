@@ -4,10 +4,10 @@ use super::{StoreOption, author, changed};
 use crate::cli::Context;
 use crate::failure::Failure;
 
-/// Make a new key that seals from now on
+/// Rotate the key: encrypt new data with a new key
 ///
-/// All recipients get it. What is in the store stays as it is, and readable; what
-/// is stored next is still only what is new.
+/// All recipients get the new key. Existing data is not encrypted again and stays
+/// readable. Later backups are still deduplicated against existing data.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -17,5 +17,5 @@ pub(crate) struct Args {
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let view = args.store.keys(context)?.0.rotate(&author(context))?;
     let key = view.keys.last().map(|key| key.id.as_str()).unwrap_or_default();
-    changed(context, &view, &format!("key {key} seals from now on"))
+    changed(context, &view, &format!("key {key} encrypts new data from now on"))
 }
