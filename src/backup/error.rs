@@ -133,10 +133,10 @@ impl Error {
                 tools::Kind::ServerUnreachable | tools::Kind::AuthFailed | tools::Kind::DatabaseMissing => {
                     "database-unreachable"
                 }
-                tools::Kind::DiskFull => "destination",
+                tools::Kind::DiskFull => "storage",
                 _ => "tool-failed",
             },
-            Self::Store(_) => "destination",
+            Self::Store(_) => "storage",
             Self::BaseUnreadable { .. } => "base-unreadable",
             Self::Git(_) | Self::Ledger(_) | Self::NotAgain { .. } => "ledger",
             Self::Artifacts(_) | Self::Workspace(_) | Self::NoCatalogue { .. } => "configuration",

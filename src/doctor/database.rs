@@ -120,9 +120,9 @@ fn privileges(
     }
     match (database.dump.globals, facts.can_read_role_passwords) {
         (Globals::All, false) => {
-            drop(findings.problem("roles", format!("{user} may not read the passwords of roles")).remedy(
-                format!("skip the passwords: git config pggit.{}.globals no-passwords", database.name),
-            ))
+            let remedy =
+                format!("skip the passwords: git config pggit.{}.globals no-passwords", database.name);
+            findings.problem("roles", format!("{user} may not read the passwords of roles")).remedy(remedy);
         }
         (Globals::All, true) => findings.ok("roles", "the role may read the passwords of roles"),
         _ => {}

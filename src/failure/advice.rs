@@ -122,7 +122,7 @@ impl From<git::Error> for Failure {
             }
             Error::Missing { shallow: true, .. } => failure(Code::NotFound).hint(FETCH),
             Error::Missing { .. } | Error::Vanished { .. } => {
-                failure(Code::Damaged).hint("check the repository with 'git fsck'")
+                failure(Code::Corrupt).hint("check the repository with 'git fsck'")
             }
             Error::NoIdentity => failure(Code::Configuration)
                 .hint("configure your identity: git config --global user.name <name>")
@@ -161,11 +161,11 @@ impl From<ledger::Error> for Failure {
             }
             Error::Refused { .. } | Error::RemoteRejected { .. } => failure(Code::Conflict),
             Error::Event(_) => failure(Code::Usage),
-            Error::Damaged { ref commit, .. } => failure(Code::Damaged).hint(format!(
+            Error::Damaged { ref commit, .. } => failure(Code::Corrupt).hint(format!(
                 "'git log -p refs/backups/{commit}' shows its history; an earlier version may be intact"
             )),
             Error::Export { .. } => {
-                failure(Code::Damaged).hint("'git pggit fsck' lists the errors of the ledger")
+                failure(Code::Corrupt).hint("'git pggit fsck' lists the errors of the ledger")
             }
             Error::Import { .. } => failure(Code::Usage).hint("nothing was written"),
             Error::MissingCommits { ref commits } => {
@@ -247,7 +247,7 @@ impl From<tools::Error> for Failure {
             Error::NotSetUp { hint, .. } => failure(Code::Configuration).hint(hint.clone()),
             Error::Unsupported { .. } | Error::TypeUnsupported { .. } | Error::NoSuchTablespace { .. } => failure(Code::Usage),
             Error::TargetUnsupported { .. } | Error::NoBytes { .. } => failure(Code::Conflict),
-            Error::Place(_) => failure(Code::Destination),
+            Error::Place(_) => failure(Code::Storage),
             Error::Failed { kind, .. } => {
                 let code = code_of(*kind);
                 match hint_for(&error.to_string()) {
@@ -255,7 +255,7 @@ impl From<tools::Error> for Failure {
                     None => failure(code),
                 }
             }
-            Error::Write { source, .. } => Self::of(Code::Destination, &error).hint(match source.kind() {
+            Error::Write { source, .. } => Self::of(Code::Storage, &error).hint(match source.kind() {
                 std::io::ErrorKind::StorageFull => "make room, or choose another directory with --output",
                 _ => "choose another directory with --output",
             }),
@@ -263,13 +263,13 @@ impl From<tools::Error> for Failure {
             Error::Destination { source, .. } => match source.kind() {
                 std::io::ErrorKind::DirectoryNotEmpty => failure(Code::Conflict)
                     .hint("nothing was changed; restore into a directory that is missing or empty"),
-                _ => failure(Code::Destination),
+                _ => failure(Code::Storage),
             },
             Error::Tool { tool, fault } => of_fault(tool, fault, failure),
             Error::Statement { refusal, .. } => of_refusal(refusal, failure(code_of(error.kind()))),
             Error::Script { .. } => failure(Code::Conflict),
             Error::WrongDatabase { .. } => failure(Code::Fatal),
-            Error::Read { .. } | Error::Directory { .. } => failure(Code::Damaged),
+            Error::Read { .. } | Error::Directory { .. } => failure(Code::Corrupt),
             Error::VersionUnknown { .. }
             | Error::Empty { .. }
             | Error::Truncated { .. }
@@ -284,7 +284,7 @@ fn code_of(kind: Kind) -> Code {
     match kind {
         Kind::ServerUnreachable | Kind::AuthFailed | Kind::DatabaseMissing => Code::DatabaseUnreachable,
         Kind::Busy => Code::Busy,
-        Kind::DiskFull => Code::Destination,
+        Kind::DiskFull => Code::Storage,
         _ => Code::ToolFailed,
     }
 }
@@ -360,13 +360,13 @@ impl From<store::Error> for Failure {
         let failure = |code| Self::of(code, &error);
         match &error {
             Error::RootMissing { path } => {
-                failure(Code::Destination).hint(format!("create the directory: mkdir -p {}", path.display()))
+                failure(Code::Storage).hint(format!("create the directory: mkdir -p {}", path.display()))
             }
             Error::Full { .. } => {
-                failure(Code::Destination).hint("make room, or choose another directory with --output")
+                failure(Code::Storage).hint("make room, or choose another directory with --output")
             }
             Error::NotADirectory { .. } | Error::ReadOnly { .. } | Error::Denied { .. } => {
-                failure(Code::Destination).hint("choose another directory with --output")
+                failure(Code::Storage).hint("choose another directory with --output")
             }
             Error::UnsafeName { .. } | Error::BadLocation { .. } => failure(Code::Usage),
             Error::Exists { .. } => failure(Code::Conflict),
@@ -374,7 +374,7 @@ impl From<store::Error> for Failure {
             Error::Unexpected { .. }
             | Error::Truncated { .. }
             | Error::Corrupt { .. }
-            | Error::Mismatch { .. } => failure(Code::Damaged)
+            | Error::Mismatch { .. } => failure(Code::Corrupt)
                 .hint("the stored data is corrupt; restore from another backup"),
             Error::NoStore { url } => failure(Code::NotFound).hint(format!("create one with 'git pggit store init {url}'")),
             Error::StoreExists { .. } | Error::OtherObject { .. } => failure(Code::Conflict),
@@ -387,14 +387,14 @@ impl From<store::Error> for Failure {
             | Error::OtherFiles { .. } => against_record(&error),
             Error::Newer { .. } => failure(Code::Configuration).hint("use a newer version of git-pggit"),
             Error::NoObject { .. } => failure(Code::NotFound),
-            Error::Damaged { .. } => failure(Code::Damaged)
+            Error::Damaged { .. } => failure(Code::Corrupt)
                 .hint("'git pggit store check' lists damaged objects and the backups that need them"),
-            Error::NoBucket { .. } => failure(Code::Destination)
+            Error::NoBucket { .. } => failure(Code::Storage)
                 .hint("create the bucket with the tools of the cloud, or correct the URL; see docs/store-clouds.md"),
-            Error::Forbidden { .. } => failure(Code::Destination)
+            Error::Forbidden { .. } => failure(Code::Storage)
                 .hint("check the credentials of the cloud's own tools, such as AWS_PROFILE or AZURE_STORAGE_ACCOUNT"),
             Error::Storage { transient, .. } => {
-                let failure = failure(Code::Destination);
+                let failure = failure(Code::Storage);
                 if *transient { failure.hint("the error may be temporary: try again later") } else { failure }
             }
             Error::NoKey { .. }
@@ -458,7 +458,7 @@ fn against_record(error: &store::Error) -> Failure {
         Error::OutsideRoots { .. } => failure(Code::Conflict)
             .hint("records of other people may name any location; if you trust the location, add --from <place>")
             .hint("or permanently: git config --add pggit.place <place>"),
-        Error::OtherFiles { .. } => failure(Code::Damaged)
+        Error::OtherFiles { .. } => failure(Code::Corrupt)
             .hint("the stored data is corrupt; restore from another backup"),
         _ => failure(Code::Conflict)
             .hint("the store may have been replaced; 'git pggit store show' shows its configuration"),
@@ -474,7 +474,7 @@ impl From<queue::Error> for Failure {
             Error::Pg(error) => error.into(),
             Error::NotFound { .. } => failure(Code::NotFound).hint("'git pggit queue list' shows all jobs"),
             Error::Refused { .. } | Error::Lost { .. } => failure(Code::Conflict),
-            Error::Damaged { .. } => failure(Code::Damaged),
+            Error::Damaged { .. } => failure(Code::Corrupt),
             Error::Busy { .. } => failure(Code::Busy).hint("nothing was changed; try again"),
             Error::Version { installed, needed, .. } if installed > needed => {
                 failure(Code::Configuration).hint("use a newer version of git-pggit")
@@ -518,8 +518,8 @@ impl From<wal::Error> for Failure {
             Error::ControlFile { .. } => failure(Code::Usage).hint(
                 "run the command in the data directory, as PostgreSQL does, or name the directory with --pgdata",
             ),
-            Error::Spool { .. } => failure(Code::Destination).hint("choose another directory with TMPDIR"),
-            Error::Target { .. } | Error::Directory { .. } => failure(Code::Destination),
+            Error::Spool { .. } => failure(Code::Storage).hint("choose another directory with TMPDIR"),
+            Error::Target { .. } | Error::Directory { .. } => failure(Code::Storage),
             Error::File { .. } | Error::NotArchived { .. } => failure(Code::NotFound),
             Error::Occupied { .. } => failure(Code::Busy),
             Error::NoSystemIdentifier => failure(Code::DatabaseUnreachable)
@@ -565,7 +565,7 @@ impl From<worker::job::Error> for Failure {
             Error::UnknownTool { .. } => Self::of(Code::Configuration, &error),
             Error::EarlierAttempt => Self::of(Code::Busy, &error),
             Error::VerificationFailed { ref reasons, .. } => {
-                let failure = Self::of(Code::Negative, &error);
+                let failure = Self::of(Code::CheckFailed, &error);
                 reasons.iter().cloned().fold(failure, Self::cause)
             }
         }
@@ -601,9 +601,9 @@ impl From<verify::Error> for Failure {
             Error::ServerMissing { major, .. } => failure(Code::ToolFailed).hint(server_wanted(major)),
             Error::NoUser { .. } => failure(Code::Configuration).hint(MAKE_USER).hint(NAME_USER),
             Error::Scratch { .. } | Error::TooLong { .. } | Error::InsideDataDirectory { .. } => {
-                failure(Code::Destination).hint("choose another directory: git config pggit.scratchDir <dir>")
+                failure(Code::Storage).hint("choose another directory: git config pggit.scratchDir <dir>")
             }
-            Error::NoRoom { .. } => failure(Code::Destination)
+            Error::NoRoom { .. } => failure(Code::Storage)
                 .hint("make room, or choose another directory: git config pggit.scratchDir <dir>"),
             Error::NotStarted { .. } | Error::NotScratch { .. } | Error::Unsuitable { .. } => {
                 failure(Code::ToolFailed)
@@ -651,7 +651,7 @@ impl From<backup::Error> for Failure {
             other @ Error::NoCatalogue { .. } => Self::of(Code::Usage, &other)
                 .hint("pgbackrest and barman have a catalogue, and custom tools with pggit.tool.<tool>.list"),
             other @ Error::BaseUnreadable { .. } => {
-                Self::of(Code::Damaged, &other).hint("make a full backup: --type full")
+                Self::of(Code::Corrupt, &other).hint("make a full backup: --type full")
             }
             other @ Error::NotAgain { reason: backup::NotAgain::BeingMade, .. } => {
                 Self::of(Code::Busy, &other)
@@ -669,7 +669,7 @@ impl From<workspace::artifacts::RemovalRefused> for Failure {
         let failure = Self::of(Code::Conflict, &error);
         match &error {
             Refused::RecordUnreadable { .. } => {
-                failure.with_code(Code::Damaged).hint("'git pggit fsck' lists the errors of the ledger")
+                failure.with_code(Code::Corrupt).hint("'git pggit fsck' lists the errors of the ledger")
             }
             Refused::InProgress { .. } => {
                 failure.hint("if the backup was interrupted, record that with 'git pggit backup fail'")
@@ -710,7 +710,7 @@ impl From<workspace::Error> for Failure {
             Error::PasswordInArguments => Self::of(Code::Usage, &error)
                 .hint("put the password into ~/.pgpass, a service file or PGPASSWORD"),
             Error::Credentials { .. } => Self::of(Code::Configuration, &error),
-            Error::PlaceMissing { ref command, .. } => Self::of(Code::Destination, &error)
+            Error::PlaceMissing { ref command, .. } => Self::of(Code::Storage, &error)
                 .hint("mount it, or restore it")
                 .hint(format!("if the backups are permanently lost, '{command}' creates an empty one")),
             Error::OtherStore { source, command } => match source {

@@ -15,7 +15,7 @@ pub enum Code {
     /// The command succeeded.
     Done,
     /// The command answered a question with no.
-    Negative,
+    CheckFailed,
     /// A named object does not exist.
     NotFound,
     /// A short id or name matches several objects.
@@ -27,9 +27,9 @@ pub enum Code {
     /// PostgreSQL is unreachable or refused the connection.
     DatabaseUnreachable,
     /// A destination is missing, read-only or full.
-    Destination,
+    Storage,
     /// A record or an artifact is corrupt.
-    Damaged,
+    Corrupt,
     /// Another process holds a lock or another resource that the command needs.
     Busy,
     /// There is no git repository.
@@ -69,7 +69,7 @@ impl Code {
     /// The table of all codes, in the order of their exit status.
     pub const ALL: &'static [Meaning] = &[
         row(Self::Done, "done", 0, "The command succeeded."),
-        row(Self::Negative, "negative", 1, "The answer to the question is no."),
+        row(Self::CheckFailed, "check-failed", 1, "The answer to the question is no."),
         row(Self::NotFound, "not-found", 10, "A backup, commit or database of that name does not exist."),
         row(
             Self::Ambiguous,
@@ -95,8 +95,8 @@ impl Code {
             14,
             "PostgreSQL cannot be reached or refuses the connection.",
         ),
-        row(Self::Destination, "destination", 15, "The destination is missing, read-only or full."),
-        row(Self::Damaged, "damaged", 16, "A record or an artifact is damaged."),
+        row(Self::Storage, "storage", 15, "The destination is missing, read-only or full."),
+        row(Self::Corrupt, "corrupt", 16, "A record or an artifact is damaged."),
         row(
             Self::Busy,
             "busy",
@@ -236,7 +236,7 @@ impl Failure {
             Exited(code) => u8::try_from(code).unwrap_or(u8::MAX),
             Killed(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
         };
-        Self { status: Some(status), ..Self::new(Code::Negative, "") }
+        Self { status: Some(status), ..Self::new(Code::CheckFailed, "") }
     }
 
     /// Returns the exit status of the process.
@@ -267,7 +267,7 @@ impl Failure {
     /// Returns true if no message is printed: the reader closed the output, or a negative answer has no
     /// message.
     pub(super) fn is_silent(&self) -> bool {
-        self.code == Code::BrokenPipe || (self.code == Code::Negative && self.message.is_empty())
+        self.code == Code::BrokenPipe || (self.code == Code::CheckFailed && self.message.is_empty())
     }
 
     /// Returns the whole failure for machines.

@@ -14,7 +14,7 @@ impl From<Error> for Failure {
             Error::Pg(error) => error.into(),
             Error::Store(error) => error.into(),
             Error::Tools(error) => error.into(),
-            other @ Error::SchemaDiffers { .. } => Self::of(Code::Negative, &other)
+            other @ Error::SchemaDiffers { .. } => Self::of(Code::CheckFailed, &other)
                 .hint("the restored data was removed; --allow-schema-difference keeps it despite the difference"),
             other @ Error::NoExpectedSchema { .. } => Self::of(Code::Conflict, &other)
                 .hint("the restored data was removed; a backup of the commit itself would have its schema")
@@ -75,7 +75,7 @@ impl From<Error> for Failure {
 /// Hints about a database or directory that is created or replaced.
 fn of_destination(error: &Error) -> Failure {
     match error {
-        Error::Staging { .. } => Failure::of(Code::Destination, error),
+        Error::Staging { .. } => Failure::of(Code::Storage, error),
         Error::Directory { hint, .. } => {
             let failure = Failure::of(Code::Conflict, error);
             if hint.is_empty() { failure } else { failure.hint(*hint) }
@@ -83,8 +83,9 @@ fn of_destination(error: &Error) -> Failure {
         Error::Unmapped { places, .. } => Failure::of(Code::Conflict, error)
             .hint(format!("to create it at the original path, add: {}", mappings(places)))
             .hint("another path after the '=' relocates it; that directory must be empty or missing"),
-        Error::NoRoom { .. } => Failure::of(Code::Destination, error)
-            .hint("make room, or name a directory on another file system"),
+        Error::NoRoom { .. } => {
+            Failure::of(Code::Storage, error).hint("make room, or name a directory on another file system")
+        }
         Error::NothingThere { .. } => {
             Failure::of(Code::NotFound, error).hint("without --in-place, --into creates it")
         }
@@ -98,7 +99,7 @@ fn of_destination(error: &Error) -> Failure {
         Error::NoRestore { .. } => Failure::of(Code::NotFound, error)
             .hint("'git pggit backup restore list' shows unfinished restores"),
         Error::Busy { .. } => Failure::of(Code::Busy, error),
-        Error::File { .. } => Failure::of(Code::Destination, error),
+        Error::File { .. } => Failure::of(Code::Storage, error),
         _ => Failure::of(Code::Conflict, error),
     }
 }
@@ -201,9 +202,9 @@ impl From<Refusal> for Failure {
                 failure(Code::Usage).hint("a physical backup contains all databases")
             }
             Refusal::Wal(refusal) => of_wal(refusal),
-            Refusal::NotConfirmed => failure(Code::Negative),
+            Refusal::NotConfirmed => failure(Code::CheckFailed),
             Refusal::NotRecordable { .. } => failure(Code::Conflict),
-            Refusal::NoTool { .. } | Refusal::DependencyCycle { .. } => failure(Code::Damaged),
+            Refusal::NoTool { .. } | Refusal::DependencyCycle { .. } => failure(Code::Corrupt),
             Refusal::KeptByTool { .. } | Refusal::NoName | Refusal::NotWhole => failure(Code::Usage),
             _ => of_unfinished(&refusal),
         }
@@ -227,7 +228,7 @@ fn of_unfinished(refusal: &Refusal) -> Failure {
         }
         Refusal::NoSessions { .. } => failure(Code::Usage)
             .hint("the restore is into a data directory: stop its server, if it is running"),
-        Refusal::Request { .. } => failure(Code::Damaged)
+        Refusal::Request { .. } => failure(Code::Corrupt)
             .hint("resume, abort or finish it with the version of git-pggit that began it"),
         Refusal::NotWritable { .. } | Refusal::NoProgram { .. } => failure(Code::Fatal),
         // The database or directory to replace, or the unfinished restore, does not exist.

@@ -436,7 +436,7 @@ mod tests {
             (SeaOrm, "migration/src", &[("migration/src/m20240101_000001_a.rs", "")]),
         ] {
             let found = detected(all, &MigrationSettings::default()).unwrap();
-            assert_eq!(found, Some((tool, directory.to_owned())), "{all:?}");
+            assert_eq!(found, [(tool, directory.to_owned())], "{all:?}");
         }
     }
 

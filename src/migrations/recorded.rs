@@ -142,8 +142,10 @@ fn state_doubt(state: &Value, commit: &str) -> Option<(Doubt, String)> {
                 .collect();
             let tool = text("tool").unwrap_or("the migration tool");
             let examples = text("examples").map(|named| format!(" ({named})")).unwrap_or_default();
-            let message =
-                format!("according to {tool}, the database is not at commit {commit}: {}{examples}", counts.join(", "));
+            let message = format!(
+                "according to {tool}, the database is not at commit {commit}: {}{examples}",
+                counts.join(", ")
+            );
             Some((Doubt::MigrationsDiffer, message))
         }
         _ => {

@@ -139,7 +139,7 @@ impl PostgresQueue {
         let id = value["id"].as_str().and_then(|id| id.parse::<JobId>().ok()).ok_or_else(unreadable)?;
         let number = |field: &str| value[field].as_u64().ok_or_else(unreadable);
         let proof = number("token")? + number("claim_key")?;
-        let error = Failure { code: Line::lossy("damaged"), message: reason.to_owned() };
+        let error = Failure { code: Line::lossy("corrupt"), message: reason.to_owned() };
         let how = AttemptEnd::Failed { error, retry: false, output: String::new() };
         self.query_with(END, &ending(id, proof, &how)).map(drop)
     }

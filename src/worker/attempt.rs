@@ -89,7 +89,7 @@ async fn work(shared: &Arc<Shared>, claim: &Claim) -> (Option<Stop>, Finished) {
     });
     let failed = |why: &str| Finished {
         answer: Answer::Failed {
-            error: Failure { code: Line::lossy("died"), message: why.to_owned() },
+            error: Failure { code: Line::lossy("crashed"), message: why.to_owned() },
             retry: true,
         },
         output: String::new(),
@@ -223,7 +223,7 @@ fn publish_end(shared: &Shared, job: Job, finished: &Finished, took: Duration) {
     let error = || {
         job.last_error
             .clone()
-            .unwrap_or_else(|| Failure { code: Line::lossy("died"), message: String::new() })
+            .unwrap_or_else(|| Failure { code: Line::lossy("crashed"), message: String::new() })
     };
     let event = match (&finished.answer, job.state) {
         (Answer::Completed { measured }, _) => Event::Succeeded { job, took, measured: *measured },

@@ -101,7 +101,7 @@ impl Runner for Processes {
             Err(Error::Interrupted { signal }) => {
                 crashed("interrupted", format!("interrupted ({signal})"), String::new())
             }
-            Err(error) => crashed("died", error.to_string(), String::new()),
+            Err(error) => crashed("crashed", error.to_string(), String::new()),
         }
     }
 }
@@ -109,7 +109,7 @@ impl Runner for Processes {
 fn code_of(status: Status) -> &'static str {
     match status {
         Status::Killed(_) => "killed",
-        Status::Exited(_) => "died",
+        Status::Exited(_) => "crashed",
     }
 }
 

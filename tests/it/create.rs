@@ -355,7 +355,7 @@ fn an_output_that_cannot_take_it_is_named() {
     assert!(
         shop.records()
             .iter()
-            .all(|record| record["status"] == "failed" && record["error"]["code"] == "destination")
+            .all(|record| record["status"] == "failed" && record["error"]["code"] == "storage")
     );
 }
 

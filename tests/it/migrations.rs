@@ -300,7 +300,7 @@ fn a_required_commit_has_to_be_confirmed_by_the_database() {
     sandbox.git(["config", "pggit.shop.commitCheck", "require"]);
     let refused = |args: &[&str]| {
         let all = [&["backup", "create", "-d", "shop"], args].concat();
-        sandbox.pggit(all).fails(11).stderr_text()
+        sandbox.pggit(all).fails(12).stderr_text()
     };
     // Nothing in the database says which commit it has.
     assert!(refused(&[]).contains("is assumed"));
@@ -313,9 +313,14 @@ fn a_required_commit_has_to_be_confirmed_by_the_database() {
     assert_eq!(sandbox.pggit(["backup", "list", "--json"]).success().json(), serde_json::json!([]));
     sandbox.pggit(["mark", &readme, "-d", "shop"]).success();
     let created = sandbox.pggit(["backup", "create", "-d", "shop", "--json"]).success().json();
-    assert_eq!((&created["commit"], &created["metadata"]["commit_source"]), (&readme.into(), &"database".into()));
+    assert_eq!(
+        (&created["commit"], &created["metadata"]["commit_source"]),
+        (&readme.into(), &"database".into())
+    );
     sandbox.git(["config", "pggit.shop.commitCheck", "sometimes"]);
-    assert!(sandbox.pggit(["backup", "create", "-d", "shop"]).fails(10).stderr_text().contains("warn or require"));
+    assert!(
+        sandbox.pggit(["backup", "create", "-d", "shop"]).fails(19).stderr_text().contains("warn or require")
+    );
 }
 
 #[test]
@@ -350,5 +355,5 @@ fn several_directories_of_one_tool_are_one_history() {
     let json = sandbox.pggit(["migrations", "-d", "shop", "--json"]).success().json();
     assert_eq!(json["migrations"][0]["path"], "services/b/migrations/V2__b.sql");
     sandbox.git(["config", "pggit.shop.migrationTool", "flywheel"]);
-    sandbox.pggit(["migrations", "-d", "shop"]).fails(10);
+    sandbox.pggit(["migrations", "-d", "shop"]).fails(19);
 }

@@ -29,5 +29,5 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let findings = doctor::examine(args.database.as_deref(), context)?;
     let output = findings.output();
     context.paged(&output)?;
-    if output.ok { Ok(()) } else { Err(Failure::new(Code::Negative, "")) }
+    if output.ok { Ok(()) } else { Err(Failure::new(Code::CheckFailed, "")) }
 }

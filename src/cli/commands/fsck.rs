@@ -51,6 +51,6 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     }
     match report.count(Severity::Error) {
         0 => Ok(()),
-        _ => Err(Failure::new(Code::Negative, "")),
+        _ => Err(Failure::new(Code::CheckFailed, "")),
     }
 }

@@ -72,7 +72,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             .hint("no database is configured; add one with 'git pggit database add <name> --url <url>'");
     }
     match args.check && changes > 0 {
-        true => Err(Failure::new(Code::Negative, "")),
+        true => Err(Failure::new(Code::CheckFailed, "")),
         false => Ok(()),
     }
 }

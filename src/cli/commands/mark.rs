@@ -95,9 +95,9 @@ fn show(args: &Args, context: &Context) -> Result<(), Failure> {
     let Some(mark) = client.read_mark()? else {
         if context.ui.wants_json() {
             context.ui.json(&NoMark { database: database.name.clone(), commit: () })?;
-            return Err(Failure::new(Code::Negative, ""));
+            return Err(Failure::new(Code::CheckFailed, ""));
         }
-        return Err(Failure::new(Code::Negative, format!("no mark in database '{}'", database.name))
+        return Err(Failure::new(Code::CheckFailed, format!("no mark in database '{}'", database.name))
             .hint("record the commit with 'git pggit mark <commit>'"));
     };
     // Outside of a repository only the mark is printed.

@@ -62,7 +62,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     };
     context.paged(&output)?;
     match args.exit_code && !output.is_at_commit() {
-        true => Err(Failure::new(Code::Negative, "")),
+        true => Err(Failure::new(Code::CheckFailed, "")),
         false => Ok(()),
     }
 }

@@ -66,7 +66,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         0 => Ok(()),
         count => {
             let failure =
-                Failure::new(Code::Negative, format!("{count} of the records could not be synchronised"));
+                Failure::new(Code::CheckFailed, format!("{count} of the records could not be synchronised"));
             let any = |is: fn(&SkippedRef) -> bool| synced.skipped.iter().any(is);
             let failure = match any(|left| left.rewritten) {
                 true => failure.hint(

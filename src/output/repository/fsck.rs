@@ -115,7 +115,10 @@ fn remedy(finding: &Finding) -> String {
         Code::SizesMissing => "complete the backup again with its sizes".to_owned(),
         Code::LocationTwice => "find out if one backup has overwritten the other".to_owned(),
         Code::Interrupted => "record it as failed: 'git pggit backup fail --interrupted <id>'".to_owned(),
-        Code::CommitAssumed => "nothing to do, if it is correct; 'git pggit mark' records the commit for the next backup".to_owned(),
+        Code::CommitAssumed => {
+            "nothing to do, if it is correct; 'git pggit mark' records the commit for the next backup"
+                .to_owned()
+        }
         Code::MarkDiffers | Code::MigrationsDiffer | Code::MigrationsUnknown => {
             "'git pggit backup show' has the details; a restore compares schemas, not records".to_owned()
         }

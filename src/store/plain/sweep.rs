@@ -1,4 +1,4 @@
-//! Tidying up behind processes that died.
+//! Removes files that crashed processes have left.
 
 use std::fs;
 use std::io;

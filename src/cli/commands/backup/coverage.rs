@@ -60,11 +60,11 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             .hint(&format!("{backups} outside of the configured stores and directories, such as {home}"));
     }
     if let Some((first, others)) = standing.gone.split_first() {
-        let failure = Failure::new(Code::Destination, first.to_string()).hint("mount it, or restore it");
+        let failure = Failure::new(Code::Storage, first.to_string()).hint("mount it, or restore it");
         return Err(others.iter().fold(failure, |failure, gone| failure.cause(gone.to_string())));
     }
     if args.exit_code && !all_ok {
-        return Err(Failure::new(Code::Negative, ""));
+        return Err(Failure::new(Code::CheckFailed, ""));
     }
     Ok(())
 }

@@ -60,7 +60,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         context.ui.raw(&diff.text)?;
     }
     if args.exit_code && diff.differs {
-        return Err(Failure::new(Code::Negative, ""));
+        return Err(Failure::new(Code::CheckFailed, ""));
     }
     Ok(())
 }

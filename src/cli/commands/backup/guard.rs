@@ -153,7 +153,7 @@ fn judge(ran: Result<process::Status, Failure>, args: &Args, info: &ConnInfo) ->
         return Err(Failure::of_program(status));
     }
     let Some(check) = &args.check else { return Ok(()) };
-    let not = |why: String| Failure::new(Code::Negative, format!("the check {why}"));
+    let not = |why: String| Failure::new(Code::CheckFailed, format!("the check {why}"));
     let client = Client::connect(info, connect::APPLICATION)?;
     // The check runs with the default search path, as in psql.
     client.execute("RESET search_path")?;

@@ -44,6 +44,6 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     context.ui.result(&output)?;
     match output.open() {
         0 => Ok(()),
-        _ => Err(Failure::new(Code::Negative, "")),
+        _ => Err(Failure::new(Code::CheckFailed, "")),
     }
 }

@@ -159,7 +159,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     if failed.is_empty() {
         return Ok(());
     }
-    let failure = Failure::new(Code::Negative, "verification failed");
+    let failure = Failure::new(Code::CheckFailed, "verification failed");
     Err(failed.into_iter().fold(failure, Failure::cause))
 }
 

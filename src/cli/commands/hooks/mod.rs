@@ -64,7 +64,7 @@ fn program() -> Result<std::path::PathBuf, Failure> {
 impl From<HookError> for Failure {
     fn from(error: HookError) -> Self {
         match &error {
-            HookError::Io { .. } => Self::of(Code::Destination, &error),
+            HookError::Io { .. } => Self::of(Code::Storage, &error),
             HookError::NameTaken { .. } => Self::of(Code::Conflict, &error)
                 .hint("a hook that is not a shell script gets that name; move the file away, or call 'git pggit hooks run <hook> \"$@\"' from your hook"),
             HookError::Markers { .. } => Self::of(Code::Conflict, &error).hint("remove the markers by hand, then run the command again"),

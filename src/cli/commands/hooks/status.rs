@@ -41,6 +41,6 @@ pub(super) fn run(_: &Args, context: &Context) -> Result<(), Failure> {
     }
     match rules.is_empty() || states.iter().all(|(_, state)| *state == HookState::Installed) {
         true => Ok(()),
-        false => Err(Failure::new(Code::Negative, "")),
+        false => Err(Failure::new(Code::CheckFailed, "")),
     }
 }

@@ -34,7 +34,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         return Ok(());
     };
     let failed = |error: io::Error| {
-        Failure::new(Code::Destination, format!("cannot write '{}'", path.display())).cause(error.to_string())
+        Failure::new(Code::Storage, format!("cannot write '{}'", path.display())).cause(error.to_string())
     };
     let mut file = BufWriter::new(Replacement::create(path).map_err(failed)?);
     // The file is removed if the export fails: a partial export is useless.

@@ -96,7 +96,7 @@ impl Spool {
             file.flush()
         });
         written.map_err(|error| {
-            Failure::new(Code::Destination, format!("cannot write '{}'", spool.0.display()))
+            Failure::new(Code::Storage, format!("cannot write '{}'", spool.0.display()))
                 .cause(error.to_string())
         })?;
         Ok(spool)

@@ -99,5 +99,5 @@ fn see_also(command: &clap::Command, name: &str) -> String {
 }
 
 fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(Code::Destination, format!("cannot write '{}'", path.display())).cause(error.to_string())
+    Failure::new(Code::Storage, format!("cannot write '{}'", path.display())).cause(error.to_string())
 }

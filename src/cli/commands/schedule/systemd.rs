@@ -56,7 +56,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
                 let file = dir.join(name);
                 fs::write(&file, text).map_err(|error| {
                     let message = format!("cannot write {}", file.display());
-                    Failure::new(Code::Destination, message).cause(error.to_string())
+                    Failure::new(Code::Storage, message).cause(error.to_string())
                 })?;
                 context.ui.status(&format!("wrote {}", file.display()));
             }

@@ -69,5 +69,5 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             .ui
             .hint("otherwise make a new backup, and remove damaged artifacts with 'git pggit store remove'");
     }
-    Err(Failure::new(Code::Negative, ""))
+    Err(Failure::new(Code::CheckFailed, ""))
 }

@@ -59,7 +59,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 fn ended(copied: &CopyReport) -> Result<(), Failure> {
     if !copied.failed.is_empty() {
         let message = format!("{} could not be copied", counted(copied.failed.len(), "artifact"));
-        let failure = Failure::new(Code::Damaged, message)
+        let failure = Failure::new(Code::Corrupt, message)
             .hint("'git pggit store check --read-data' lists the damaged objects");
         return Err(copied
             .failed

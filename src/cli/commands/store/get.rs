@@ -53,7 +53,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 
 fn to_file(reader: &mut FileReader, path: &Path) -> Result<(), Failure> {
     let failed = |error: io::Error| {
-        Failure::new(Code::Destination, format!("cannot write '{}'", path.display())).cause(error.to_string())
+        Failure::new(Code::Storage, format!("cannot write '{}'", path.display())).cause(error.to_string())
     };
     let mut file = Replacement::create(path).map_err(failed)?;
     copy(reader, |bytes| file.write_all(bytes).map_err(failed))?;

@@ -105,6 +105,6 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 fn written(error: io::Error) -> Failure {
     match error.downcast::<crate::store::Error>() {
         Ok(error) => error.into(),
-        Err(error) => Failure::new(Code::Destination, "cannot write to the store").cause(error.to_string()),
+        Err(error) => Failure::new(Code::Storage, "cannot write to the store").cause(error.to_string()),
     }
 }

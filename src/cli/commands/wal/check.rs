@@ -50,7 +50,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     context.paged(&check)?;
     let gaps = check.runs.iter().any(|run| run.gap_before);
     let lost = check.backups.iter().filter_map(|it| it.reach.as_ref()).any(|reach| !reach.consistent);
-    if gaps || lost { Err(Failure::new(Code::Negative, "")) } else { Ok(()) }
+    if gaps || lost { Err(Failure::new(Code::CheckFailed, "")) } else { Ok(()) }
 }
 
 /// Returns the physical backups of the cluster in the ledger.
