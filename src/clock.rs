@@ -48,12 +48,12 @@ impl Manual {
         Self(Mutex::new((at, 0)))
     }
 
-    /// Moves the hands to `at`.
+    /// Sets the wall clock to `at`.
     pub fn set(&self, at: Timestamp) {
         self.hands().0 = at;
     }
 
-    /// Lets time pass.
+    /// Moves the wall clock and the time since boot forward.
     pub fn advance(&self, by: Duration) {
         let mut hands = self.hands();
         *hands = (hands.0.plus(by), hands.1 + u64::try_from(by.as_millis()).unwrap_or(u64::MAX));

@@ -11,7 +11,7 @@ use crate::migrations::{COMMIT_IN_DATABASE, COMMIT_SOURCE, CommitSource};
 
 use super::Error;
 
-/// The requested commit.
+/// The commit of a new backup, as the command line or a job requests it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum CommitSpec {
     /// None.

@@ -50,7 +50,7 @@ impl SignatureVerdict {
     }
 }
 
-/// The signature of one commit.
+/// The signature of a commit as git has checked it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signature {
     /// The validity.

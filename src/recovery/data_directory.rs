@@ -65,7 +65,7 @@ pub struct DataDirectory<'a> {
 
 /// A data directory that was created.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RestoredDirectory {
+pub struct CreatedDataDirectory {
     /// The size in bytes.
     pub bytes: u64,
     /// The duration.
@@ -78,7 +78,7 @@ pub struct RestoredDirectory {
 
 impl DataDirectory<'_> {
     /// Creates the data directory. If that fails, everything that was created is removed.
-    pub fn run(&self) -> Result<RestoredDirectory, Error> {
+    pub fn run(&self) -> Result<CreatedDataDirectory, Error> {
         let begun = Instant::now();
         let missing = || staging::refuse(&self.path, "is missing", "");
         let (wanted, _) = self.members.last().ok_or_else(missing)?;
@@ -105,7 +105,7 @@ impl DataDirectory<'_> {
             partial.put(&self.path)?;
         }
         let bytes = wanted.postgres.as_ref().and_then(|postgres| postgres.size_bytes).unwrap_or_default();
-        Ok(RestoredDirectory { bytes, duration: begun.elapsed(), tablespaces: outside, recovered })
+        Ok(CreatedDataDirectory { bytes, duration: begun.elapsed(), tablespaces: outside, recovered })
     }
 
     /// Describes the steps for people, and returns the errors that prevent them now.

@@ -14,7 +14,7 @@ use super::recovery_conf::doubled;
 use super::server::check_words;
 use super::space::Outside;
 use super::staging::{StagingDir, check_links, check_mapped, check_outside, given, preflight, refuse};
-use super::{ClusterRecovery, Error, Home, PlannedStep, RestoredDirectory};
+use super::{ClusterRecovery, CreatedDataDirectory, Error, Home, PlannedStep};
 use crate::domain::{Backup, RecoveryTarget, Status};
 use crate::process::{Pinned, crash_point, is_rooted};
 use crate::progress::Progress;
@@ -84,7 +84,7 @@ pub struct ExternalRestore<'a> {
 impl ExternalRestore<'_> {
     /// Restores the directory under a temporary name, and renames it when it is complete. If that
     /// fails, everything that was created is removed.
-    pub fn run(&self) -> Result<RestoredDirectory, Error> {
+    pub fn run(&self) -> Result<CreatedDataDirectory, Error> {
         let begun = Instant::now();
         self.preflight()?;
         let places = self.places()?;
@@ -117,7 +117,7 @@ impl ExternalRestore<'_> {
             partial.put(&self.path)?;
         }
         let bytes = self.backup.size_bytes.unwrap_or_default();
-        Ok(RestoredDirectory { bytes, duration: begun.elapsed(), tablespaces: outside, recovered })
+        Ok(CreatedDataDirectory { bytes, duration: begun.elapsed(), tablespaces: outside, recovered })
     }
 
     /// Describes the steps for people, and returns the errors that prevent them now.

@@ -40,7 +40,7 @@ mod wal_range;
 pub use candidates::Search;
 pub use clones::{CloneDatabase, CloneLabel, clones, drop_clone, sweep_clones};
 pub use commit_plan::{CommitPlan, CommitPlanner};
-pub use data_directory::{Archiving, DataDirectory, RestoredDirectory};
+pub use data_directory::{Archiving, CreatedDataDirectory, DataDirectory};
 pub use dump::{Restore, Restored};
 pub use error::Error;
 pub use execute::Execution;
@@ -63,4 +63,4 @@ pub use server::{
 pub use staging::Home;
 pub use swap::swap_in;
 pub use unsupported::{UnsupportedFile, UnsupportedReason};
-pub use wal_range::{WalCoverage, WalRange, wal_coverage, wal_ranges};
+pub use wal_range::{ArchivedRange, WalCoverage, wal_coverage, wal_ranges};

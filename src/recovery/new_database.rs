@@ -260,7 +260,7 @@ pub fn into_new_database<E: From<Error>>(
                 at("recovery.loaded");
             }
             DatabaseStep::Lend { settings } => {
-                lent = lend(&client, &plan.temporary, &settings).map_err(E::from)?
+                lent = lend(&client, &plan.temporary, &settings).map_err(E::from)?;
             }
             DatabaseStep::Migrate { .. } => {
                 work(&step, &target)?;

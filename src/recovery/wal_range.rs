@@ -6,7 +6,7 @@ use crate::domain::{Lsn, WalKind, WalName};
 
 /// A range of WAL segments of one timeline without a gap.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
-pub struct WalRange {
+pub struct ArchivedRange {
     /// The timeline.
     pub timeline: u32,
     /// The first segment.
@@ -32,7 +32,7 @@ pub struct WalCoverage {
 }
 
 /// Returns the ranges of all timelines. `size` is the size of a WAL segment in bytes.
-pub fn wal_ranges(names: &[WalName], size: u64) -> Vec<WalRange> {
+pub fn wal_ranges(names: &[WalName], size: u64) -> Vec<ArchivedRange> {
     let mut segments: Vec<(u32, u64, &WalName)> = names
         .iter()
         .filter(|name| name.kind() == WalKind::Segment)
@@ -40,7 +40,7 @@ pub fn wal_ranges(names: &[WalName], size: u64) -> Vec<WalRange> {
         .collect();
     segments.sort();
     segments.dedup();
-    let mut runs: Vec<WalRange> = Vec::new();
+    let mut runs: Vec<ArchivedRange> = Vec::new();
     for (timeline, number, name) in segments {
         match runs.last_mut().filter(|run| run.timeline == timeline) {
             Some(run) if run.from + run.segments == number => {
@@ -50,7 +50,7 @@ pub fn wal_ranges(names: &[WalName], size: u64) -> Vec<WalRange> {
             same => {
                 let gap_before = same.is_some();
                 let (first, last) = (name.clone(), name.clone());
-                runs.push(WalRange { timeline, first, last, segments: 1, gap_before, from: number });
+                runs.push(ArchivedRange { timeline, first, last, segments: 1, gap_before, from: number });
             }
         }
     }
@@ -59,7 +59,7 @@ pub fn wal_ranges(names: &[WalName], size: u64) -> Vec<WalRange> {
 
 /// Returns the recoverable range of a backup on its own timeline. The backup has the given
 /// `timeline`, begins at `start` and ends at `stop`.
-pub fn wal_coverage(runs: &[WalRange], timeline: u32, start: Lsn, stop: Lsn, size: u64) -> WalCoverage {
+pub fn wal_coverage(runs: &[ArchivedRange], timeline: u32, start: Lsn, stop: Lsn, size: u64) -> WalCoverage {
     let segment = |lsn: Lsn| u64::from(lsn) / size.max(1);
     let of_start = runs.iter().find(|run| {
         run.timeline == timeline && (run.from..run.from + run.segments).contains(&segment(start))

@@ -8,7 +8,7 @@ use crate::domain::{Backup, VerificationKind};
 use crate::progress::Progress;
 use crate::workspace::{Workspace, connect, places};
 
-use super::run::{Verified, VerifyContext, VerifyRequest, run};
+use super::run::{VerificationRun, VerifyContext, VerifyRequest, run};
 use super::{Error, Scratch};
 
 /// Options of a verification.
@@ -30,7 +30,7 @@ pub fn verify_configured(
     kind: VerificationKind,
     options: &Options,
     progress: &dyn Progress,
-) -> Result<Verified, Error> {
+) -> Result<VerificationRun, Error> {
     let config = workspace.config()?;
     let mut database = config.database(&backup.database)?;
     let programs = workspace.programs()?;

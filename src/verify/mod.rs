@@ -23,5 +23,5 @@ pub use choice::{WantedVerification, completed_backups, due_verifications, recor
 pub use configured::{Options, verify_configured};
 pub use due::{Due, due};
 pub use error::Error;
-pub use run::{Verified, VerifyContext, VerifyRequest, run};
+pub use run::{VerificationRun, VerifyContext, VerifyRequest, run};
 pub use scratch::Settings as Scratch;

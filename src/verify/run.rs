@@ -59,7 +59,7 @@ pub struct VerifyContext<'a> {
 
 /// A verdict that is recorded in the ledger.
 #[derive(Debug, Clone)]
-pub struct Verified {
+pub struct VerificationRun {
     /// The record, including the verdict.
     pub entry: Entry,
     /// The verdict and its evidence.
@@ -68,7 +68,7 @@ pub struct Verified {
     pub reused: bool,
 }
 
-impl Verified {
+impl VerificationRun {
     /// Returns the findings behind a verdict `failed`.
     pub fn reasons(&self) -> Vec<&str> {
         let reasons = self.verification.details.as_map().get("reasons").and_then(Value::as_array);
@@ -82,7 +82,7 @@ impl Verified {
 /// # Errors
 /// Fails if the backup is not completed, if the verification reaches no verdict, or if the ledger
 /// cannot record it.
-pub fn run(context: &VerifyContext<'_>, request: &VerifyRequest) -> Result<Verified, Error> {
+pub fn run(context: &VerifyContext<'_>, request: &VerifyRequest) -> Result<VerificationRun, Error> {
     let entry = context.ledger.by_id(request.backup)?;
     let backup = &entry.backup;
     if !matches!(backup.status, Status::Completed | Status::Expired) {
@@ -91,7 +91,7 @@ pub fn run(context: &VerifyContext<'_>, request: &VerifyRequest) -> Result<Verif
     }
     if let Some(known) = reusable(backup, request, context.clock.now()) {
         let verification = known.clone();
-        return Ok(Verified { entry, verification, reused: true });
+        return Ok(VerificationRun { entry, verification, reused: true });
     }
     let (begun, begun_at) = (Instant::now(), context.clock.now());
     let mut findings = Findings::default();
@@ -113,7 +113,7 @@ pub fn run(context: &VerifyContext<'_>, request: &VerifyRequest) -> Result<Verif
     let event = context.ledger.next_event(&entry.record, findings.event(request.kind).into())?;
     let entry = append(&context.ledger, &event)?;
     let verification = recorded(&entry, event.id)?;
-    Ok(Verified { entry, verification, reused: false })
+    Ok(VerificationRun { entry, verification, reused: false })
 }
 
 /// Appends the event. The ledger retries if another process updated the record at the same time.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Error;
 use crate::config::DatabaseConfig;
-use crate::domain::{Lsn, WalName};
+use crate::domain::{Lsn, WalKind, WalName};
 use crate::pg::Client;
 use crate::process::{self, ExclusiveDir, Running, interrupt};
 use crate::store::WalArchive;
@@ -58,6 +58,7 @@ pub fn receive(receive: &Receive<'_>, workspace: &Workspace) -> Result<(), Error
     let archive = store.wal(&system);
     // Archives the segments that an earlier run has received.
     archive_segments(&directory, &archive, workspace)?;
+    remove_empty_partials(&directory)?;
     let running = tools.receive_wal(&connection, &directory, receive.slot, receive.until)?;
     workspace.reporter().status(&format!("receiving WAL of cluster {system} into {}", store.url()));
     let ended = run_until_exit(running, || archive_segments(&directory, &archive, workspace))?;
@@ -95,6 +96,26 @@ fn occupy(directory: &Path) -> Result<ExclusiveDir, Error> {
     claimed.ok_or_else(|| Error::Occupied { directory: directory.to_owned() })
 }
 
+/// Removes incomplete segments without any WAL. pg_receivewal fills a new segment with zeros before it
+/// writes WAL to it. If it is killed meanwhile, the file is too short, and later runs refuse it.
+fn remove_empty_partials(directory: &Path) -> Result<(), Error> {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let is_partial = entry.file_name().to_str().is_some_and(|name| {
+            name.ends_with(".partial")
+                && name.parse::<WalName>().is_ok_and(|name| name.kind() == WalKind::Partial)
+        });
+        if !is_partial {
+            continue;
+        }
+        let failed = |source| Error::Segment { path: path.clone(), source };
+        if fs::read(&path).map_err(failed)?.iter().all(|byte| *byte == 0) {
+            fs::remove_file(&path).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
 /// Archives all complete segments and removes them from the directory.
 fn archive_segments(directory: &Path, archive: &WalArchive<'_>, workspace: &Workspace) -> Result<(), Error> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
@@ -110,4 +131,26 @@ fn archive_segments(directory: &Path, archive: &WalArchive<'_>, workspace: &Work
         workspace.reporter().status(&format!("archived {name}"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_partial_segments_without_wal_are_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, content: &[u8]| fs::write(dir.path().join(name), content).unwrap();
+        write("000000010000000000000003.partial", &[0; 4096]);
+        write("000000010000000000000004.partial", &[0, 7]);
+        write("000000010000000000000005", &[0; 16]);
+        write("notes.partial", b"");
+        remove_empty_partials(dir.path()).unwrap();
+        let mut left: Vec<_> = fs::read_dir(dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        assert_eq!(left, ["000000010000000000000004.partial", "000000010000000000000005", "notes.partial"]);
+    }
 }

@@ -8,7 +8,7 @@ use crate::backup::{self, BackupRequest, CommitSpec};
 use crate::domain::{BackupWork, Job, VerificationKind, VerificationStatus, VerifyWork, Work};
 use crate::process::{Liveness, crash_point, interrupt, is_alive};
 use crate::progress::Progress;
-use crate::verify::{self, Verified};
+use crate::verify::{self, VerificationRun};
 use crate::workspace::{self, Workspace};
 use crate::{config, ledger};
 
@@ -184,7 +184,7 @@ fn verify(
     Err(Error::VerificationFailed { kind: work.kind, reasons: reasons(&verdict) })
 }
 
-fn reasons(verdict: &Verified) -> Vec<String> {
+fn reasons(verdict: &VerificationRun) -> Vec<String> {
     verdict.reasons().into_iter().map(str::to_owned).collect()
 }
 

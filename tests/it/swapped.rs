@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use pggit::artifacts::restorer_of;
 use pggit::domain::{Backup, RecoveryTarget};
 use pggit::progress::Progress;
-use pggit::recovery::{Archiving, DataDirectory, RestoredDirectory};
+use pggit::recovery::{Archiving, CreatedDataDirectory, DataDirectory};
 use pggit::store::{Access, Root};
 use pggit::tools::Programs;
 
@@ -101,7 +101,7 @@ fn restored(
     data: &Path,
     space: (&Path, &Path),
     attack: &Attack<'_>,
-) -> Result<RestoredDirectory, pggit::recovery::Error> {
+) -> Result<CreatedDataDirectory, pggit::recovery::Error> {
     let adapter = restorer_of(backup, &Programs::new(Some(bin_dir().to_owned()))).unwrap();
     // Plain files are in `<directory>/<database>/<backup>`.
     let location = backup.location.as_ref().unwrap().as_str().strip_prefix("file://").unwrap();

@@ -48,7 +48,7 @@ impl From<&Backup> for RecordOutput {
     }
 }
 
-/// The records of backups.
+/// The result of `backup list`: the selected records.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct RecordList {
     /// The records.

@@ -7,10 +7,10 @@ use serde_json::Value;
 use super::{DueVerification, DueVerifications, VerificationResult};
 use crate::terminal::text::{human_duration, utc_time};
 use crate::terminal::{OutputError, Render, Ui};
-use crate::verify::{Verified, WantedVerification};
+use crate::verify::{VerificationRun, WantedVerification};
 
-impl From<&Verified> for VerificationResult {
-    fn from(verdict: &Verified) -> Self {
+impl From<&VerificationRun> for VerificationResult {
+    fn from(verdict: &VerificationRun) -> Self {
         let (backup, it) = (&verdict.entry.backup, &verdict.verification);
         Self {
             backup: backup.id,

@@ -201,7 +201,7 @@ pub struct NoMark {
     pub commit: (),
 }
 
-/// The mark of a database.
+/// The commit that is recorded in a database.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct MarkOutput {
     /// The configured database.

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::domain::{BackupId, BackupName, CommitId, DatabaseName, WalName};
 use crate::ledger::transfer::ImportReport;
-use crate::recovery::{WalCoverage, WalRange};
+use crate::recovery::{ArchivedRange, WalCoverage};
 
 pub use fsck::print_fsck;
 
@@ -263,7 +263,7 @@ pub struct WalCheck {
     /// Bytes of a segment.
     pub segment_bytes: u64,
     /// The ranges of segments without a gap.
-    pub runs: Vec<WalRange>,
+    pub runs: Vec<ArchivedRange>,
     /// The backups of the cluster.
     pub backups: Vec<WalBackup>,
 }

@@ -13,8 +13,8 @@ use crate::domain::{Backup, RecoveryTarget};
 use crate::pg::ConnInfo;
 use crate::progress::{Progress, Quiet};
 use crate::recovery::{
-    Archiving, ClusterRecovery, DataDirectory, Error, Expected, ExternalRestore, PostRestore,
-    RestoredDirectory, check_clone, start_clone,
+    Archiving, ClusterRecovery, CreatedDataDirectory, DataDirectory, Error, Expected, ExternalRestore,
+    PostRestore, check_clone, start_clone,
 };
 use crate::store::Access;
 use crate::tools::{Adapter, Programs};
@@ -82,7 +82,7 @@ impl DirectoryRestore<'_> {
                 (planted, vec![self.backup().id])
             }
         };
-        let RestoredDirectory { bytes, duration, tablespaces, recovered } = planted;
+        let CreatedDataDirectory { bytes, duration, tablespaces, recovered } = planted;
         let dbname = recovery.as_ref().map(|recovery| recovery.post_restore.dbname);
         let server = match (&recovered, dbname) {
             (Some(recovered), Some(dbname)) if self.destination.start => {

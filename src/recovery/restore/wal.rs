@@ -6,7 +6,7 @@ use super::refusal::WalRefusal;
 use crate::domain::{Lsn, RecoveryTarget, WalKind, WalName};
 use crate::ledger::Entry;
 use crate::recovery::restore::Refusal;
-use crate::recovery::{Error, WalRange, WalSource, wal_coverage, wal_ranges};
+use crate::recovery::{ArchivedRange, Error, WalSource, wal_coverage, wal_ranges};
 use crate::store::Store;
 use crate::workspace::{Workspace, store};
 
@@ -35,7 +35,7 @@ impl ArchivedWal {
     }
 
     /// Returns the ranges without gaps.
-    pub fn wal_ranges(&self) -> Vec<WalRange> {
+    pub fn wal_ranges(&self) -> Vec<ArchivedRange> {
         wal_ranges(&self.names, self.segment_bytes)
     }
 

@@ -87,6 +87,16 @@ fn left(dir: &Path) -> Vec<String> {
     fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
+/// Waits until no process has its working directory below `dir`. A server ends shortly after `pg_ctl stop`.
+fn wait_for_processes_in(dir: &Path) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !processes_in(dir).is_empty() {
+        assert!(std::time::Instant::now() < deadline, "{:?}", processes_in(dir));
+        std::thread::yield_now();
+    }
+}
+
+/// Returns the working directories below `dir` that processes have.
 fn processes_in(dir: &Path) -> Vec<PathBuf> {
     let of = |entry: fs::DirEntry| fs::read_link(entry.path().join("cwd")).ok();
     let all = fs::read_dir("/proc").unwrap().flatten().filter_map(of);
@@ -317,7 +327,7 @@ fn a_copy_can_be_started_and_stays_until_it_is_stopped() {
     let stops = said["server"]["stop"].clone();
     let stops = serde_json::to_string(&stops).unwrap().replace(first.to_str().unwrap(), to);
     stop(&serde_json::json!({ "stop": serde_json::from_str::<Value>(&stops).unwrap() }));
-    assert_eq!(processes_in(&dir), [""; 0].map(PathBuf::from));
+    wait_for_processes_in(&dir);
 
     let odd = dir.join("it's $(touch pwned)");
     let said = rig.restore_to("HEAD", &odd, &["--start"]).fails(12).stderr_text();

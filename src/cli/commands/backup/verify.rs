@@ -13,7 +13,7 @@ use crate::output::backup::{DueVerifications, VerificationResult, VerificationRe
 use crate::report::Verifications;
 use crate::terminal::bar;
 use crate::tools::Programs;
-use crate::verify::{self, Verified, WantedVerification};
+use crate::verify::{self, VerificationRun, WantedVerification};
 
 use super::select;
 
@@ -195,7 +195,7 @@ fn wanted(args: &Args, context: &Context) -> Result<Vec<WantedVerification>, Fai
     }
 }
 
-fn one(wanted: &WantedVerification, args: &Args, context: &Context) -> Result<Verified, Failure> {
+fn one(wanted: &WantedVerification, args: &Args, context: &Context) -> Result<VerificationRun, Failure> {
     if artifacts::restorer_of(&wanted.entry.backup, &Programs::new(None)).is_none() {
         args.from.refuse(&wanted.entry.backup)?;
     }

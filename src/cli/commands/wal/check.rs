@@ -5,7 +5,7 @@ use crate::domain::{Backup, Status};
 use crate::failure::{Code, Failure};
 use crate::ledger::Filter;
 use crate::output::repository::{WalBackup, WalCheck};
-use crate::recovery::{WalCoverage, WalRange, wal_coverage};
+use crate::recovery::{ArchivedRange, WalCoverage, wal_coverage};
 
 use super::WalArgs;
 use crate::recovery::restore::ArchivedWal;
@@ -73,7 +73,7 @@ fn backups(system: &str, context: &Context) -> Result<Vec<Backup>, Failure> {
     Ok(found)
 }
 
-fn of_backup(backup: &Backup, all: &[WalRange], size: u64) -> Option<WalCoverage> {
+fn of_backup(backup: &Backup, all: &[ArchivedRange], size: u64) -> Option<WalCoverage> {
     let postgres = backup.postgres.as_ref()?;
     Some(wal_coverage(all, postgres.timeline?, postgres.start_lsn?, postgres.stop_lsn?, size))
 }
