@@ -74,10 +74,10 @@ pub fn detect(files: &Files, wanted: &MigrationSettings, read: Read<'_>) -> Resu
     }
     let found = topmost(found);
     let is_one_tool = found.windows(2).all(|pair| pair[0].tool == pair[1].tool);
-    match found.len() < 2 || (is_one_tool && wanted.directories.len() > 1) {
-        true => Ok(found),
-        false => Err(Ambiguous(found)),
+    if found.len() < 2 || (is_one_tool && wanted.directories.len() > 1) {
+        return Ok(found);
     }
+    Err(Ambiguous(found))
 }
 
 /// Leaves out layouts in directories below others of the same tool: the tool either searches

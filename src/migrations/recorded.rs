@@ -1,5 +1,5 @@
-//! What a record says about the commit of its backup: how it was chosen, and whether it agrees with the
-//! state of the migration tool.
+//! The facts of a record about the commit of its backup: the source of the commit, and its agreement with
+//! the state of the migration tool.
 
 use serde_json::Value;
 

@@ -80,10 +80,10 @@ impl<'a> CommitFiles<'a> {
         };
         let mut directories = Vec::new();
         for setting in &database.migrations {
-            match setting.value.contains('*') {
-                true => directories.extend(self.matching(&setting.value)),
-                false if setting.origin == Origin::Default && !exists(&setting.value) => {}
-                false => directories.push(setting.value.clone()),
+            if setting.value.contains('*') {
+                directories.extend(self.matching(&setting.value));
+            } else if setting.origin != Origin::Default || exists(&setting.value) {
+                directories.push(setting.value.clone());
             }
         }
         directories
