@@ -7,8 +7,8 @@ use foldhash::{HashMap, HashMapExt as _};
 use serde::Serialize;
 
 use crate::domain::{
-    BackupId, BackupType, ChainError, CommitId, Status, Timestamp, VerificationStatus, Verified,
-    dependency_chain,
+    BackupId, BackupType, ChainError, CommitId, DatabaseName, Status, Timestamp, VerificationStatus,
+    Verified, dependency_chain,
 };
 
 /// The summary of the backups of a commit.
@@ -30,7 +30,12 @@ pub enum State {
     /// There are completed backups, but the latest verification of each, or of a backup that it
     /// depends on, failed.
     VerificationFailed,
-    /// The commit can be restored.
+    /// A restore runs migrations after a backup of an older commit, and the schema of the commit is not
+    /// known: it could not be compared.
+    Unproven,
+    /// A restore runs migrations after a backup of an older commit, and compares the schema.
+    Reachable,
+    /// The commit can be restored without migrations.
     Ok,
 }
 
@@ -44,6 +49,8 @@ impl State {
             Self::NoFullBackup => "no_full_backup",
             Self::BytesMissing => "bytes_missing",
             Self::VerificationFailed => "verification_failed",
+            Self::Unproven => "unproven",
+            Self::Reachable => "reachable",
             Self::Ok => "ok",
         }
     }
@@ -66,13 +73,32 @@ pub struct Coverage<C = CommitId> {
     pub backups: usize,
     /// The newest backup that the commit can be restored from; null if there is none.
     pub restorable_from: Option<BackupId>,
+    /// The commit of that backup; null if there is none.
+    pub restorable_at: Option<C>,
+    /// Number of migrations that a restore runs; null if there is no backup to restore from, or if a
+    /// program runs the migrations.
+    pub migrations: Option<usize>,
 }
 
 impl<C> Coverage<C> {
     /// Returns this coverage with another name of the commit.
-    pub fn named<D>(self, name: impl FnOnce(C) -> D) -> Coverage<D> {
-        let Self { commit, state, verified, verification, backups, restorable_from } = self;
-        Coverage { commit: name(commit), state, verified, verification, backups, restorable_from }
+    pub fn named<D>(self, name: impl Fn(C) -> D) -> Coverage<D> {
+        Coverage {
+            commit: name(self.commit),
+            state: self.state,
+            verified: self.verified,
+            verification: self.verification,
+            backups: self.backups,
+            restorable_from: self.restorable_from,
+            restorable_at: self.restorable_at.map(name),
+            migrations: self.migrations,
+        }
+    }
+
+    /// Returns this coverage with the backup of another commit, `from`, from which the commit can be
+    /// restored. `migrations` is the number of migrations that a restore runs.
+    pub fn covered(self, state: State, from: Self, migrations: Option<usize>) -> Self {
+        Self { commit: self.commit, backups: self.backups, state, migrations, ..from }
     }
 }
 
@@ -81,6 +107,9 @@ impl<C> Coverage<C> {
 pub struct Branch {
     /// The name of the branch.
     pub branch: String,
+    /// The database that is covered worst; absent if the backups of all databases count together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<DatabaseName>,
     /// The coverage of the tip of the branch.
     pub tip: Coverage,
     /// The nearest commit of the branch that can be restored; null if there is none.
@@ -284,7 +313,18 @@ impl<C: Copy + Eq + Hash> BackupIndex<C> {
             }
         }
         let restorable_from = newest.map(|(_, id)| id);
-        Coverage { commit, state, verified, verification, backups: count, restorable_from }
+        let restorable_at = restorable_from.map(|_| commit);
+        let migrations = restorable_from.map(|_| 0);
+        Coverage {
+            commit,
+            state,
+            verified,
+            verification,
+            backups: count,
+            restorable_from,
+            restorable_at,
+            migrations,
+        }
     }
 
     /// Counts all backups, each once.

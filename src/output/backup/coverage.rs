@@ -28,9 +28,14 @@ impl BranchCoverage {
     }
 
     fn table(&self, repository: &Repository, now: Timestamp) -> Table {
-        let header = ["BRANCH", "TIP", "STATE", "BACKUPS", "VERIFIED", "NEAREST", "BEHIND"];
-        let mut table =
-            Table::new(header).right(3).right(6).whole(0).paint(1, Style::of_id).paint(2, status_style);
+        let header = ["BRANCH", "TIP", "STATE", "BACKUPS", "VERIFIED", "NEAREST", "BEHIND", "MIGRATIONS"];
+        let mut table = Table::new(header)
+            .right(3)
+            .right(6)
+            .right(7)
+            .whole(0)
+            .paint(1, Style::of_id)
+            .paint(2, status_style);
         for branch in &self.branches {
             let nearest = branch
                 .nearest
@@ -44,6 +49,7 @@ impl BranchCoverage {
                 verified(branch.tip.verification, now),
                 nearest.unwrap_or_else(|| "-".to_owned()),
                 branch.commits_since.map_or_else(|| "-".to_owned(), |behind| behind.to_string()),
+                branch.tip.migrations.map_or_else(|| "-".to_owned(), |migrations| migrations.to_string()),
             ]);
         }
         table

@@ -2,6 +2,7 @@
 //! execution gives a [`RestoreOutcome`], which is recorded with the backup.
 
 mod copy;
+mod coverage;
 mod database;
 mod directory;
 mod estimate;
@@ -31,9 +32,9 @@ use crate::workspace::{Workspace, connect};
 use super::{Archiving, DetachedServer, Error, PlannedStep, Roles};
 
 pub use copy::{CopyOutcome, CopyRequest};
+pub use coverage::CoverageQuery;
 pub use estimate::Estimate;
 pub use guard::{Guard, RolledBack};
-pub use nearest::branch_coverage;
 pub use plan::RestorePlan;
 pub use record::{RestoreFacts, record};
 pub use records::{records, records_for};

@@ -1,28 +1,12 @@
-//! The coverage of branches: the nearest restorable commit of each tip.
+//! The nearest restorable commit of each tip of a branch.
 
-use crate::git::{self, Branch as GitBranch, Oid, Repository};
-use crate::report::{BackupIndex, Branch, History, ahead_of_one};
-
-/// Returns the coverage of branches. Fails if the history cannot be read.
-pub fn branch_coverage(
-    branches: Vec<GitBranch>,
-    records: &BackupIndex<Oid>,
-    repository: &Repository,
-) -> Result<Vec<Branch>, git::Error> {
-    let tips: Vec<Oid> = branches.iter().map(|branch| branch.tip).collect();
-    let nearest = nearest(&tips, records, repository)?;
-    let one = |(branch, nearest): (GitBranch, Option<(Oid, usize)>)| {
-        let tip = records.coverage(branch.tip).named(Oid::to_commit);
-        let (nearest, commits_since) = nearest.unzip();
-        Branch { branch: branch.name, tip, nearest: nearest.map(Oid::to_commit), commits_since }
-    };
-    Ok(branches.into_iter().zip(nearest).map(one).collect())
-}
+use crate::git::{self, Oid, Repository};
+use crate::report::{BackupIndex, History, ahead_of_one};
 
 /// Returns the nearest restorable commit of each tip, and the number of commits of the tip that it
 /// lacks. If a limited number of commits gives no answer, the whole history is walked once for all
 /// remaining tips.
-fn nearest(
+pub(super) fn nearest(
     tips: &[Oid],
     records: &BackupIndex<Oid>,
     repository: &Repository,

@@ -4,7 +4,7 @@ use std::collections::btree_map::Entry::Vacant;
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 
-use crate::domain::{Backup, BackupId, ChainError, dependency_chain};
+use crate::domain::{Backup, BackupId, ChainError, DatabaseName, dependency_chain};
 use crate::git::Oid;
 use crate::ledger::{self, Entry, Overview, Row, is_abandoned};
 use crate::recovery::Error;
@@ -17,6 +17,17 @@ use super::Refusal;
 /// Returns all backups. The bytes of the backups in `missing` are unavailable.
 pub fn records(overview: &Overview, missing: &BTreeSet<BackupId>) -> BackupIndex<Oid> {
     records_of(overview.rows(), missing)
+}
+
+/// Returns the backups of a database, or of all if it is `None`. The bytes of the backups in `missing` are
+/// unavailable.
+pub(super) fn records_of_database(
+    overview: &Overview,
+    missing: &BTreeSet<BackupId>,
+    database: Option<&DatabaseName>,
+) -> BackupIndex<Oid> {
+    let is_of = |row: &Row<'_>| database.is_none_or(|name| row.database() == name.as_str());
+    records_of(overview.rows().filter(is_of), missing)
 }
 
 /// Returns these backups and all backups that they need.

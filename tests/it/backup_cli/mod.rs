@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod changes;
+mod coverage;
 pub mod crowd;
 mod plumbing;
 mod views;

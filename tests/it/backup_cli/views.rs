@@ -181,9 +181,9 @@ fn coverage_by_branch_and_by_commit() {
     sandbox.git(["branch", "old", "HEAD~2"]);
     assert_eq!(
         squeezed(&sandbox.pggit(["backup", "coverage"]).snapshot()),
-        "BRANCH  TIP  STATE  BACKUPS  VERIFIED  NEAREST  BEHIND\n\
-         main  [COMMIT1]  in_progress  1  -  [COMMIT2] one  2\n\
-         old  [COMMIT2]  ok  1  checksum [AGO]  [COMMIT2] one  0\n\
+        "BRANCH  TIP  STATE  BACKUPS  VERIFIED  NEAREST  BEHIND  MIGRATIONS\n\
+         main  [COMMIT1]  in_progress  1  -  [COMMIT2] one  2  -\n\
+         old  [COMMIT2]  ok  1  checksum [AGO]  [COMMIT2] one  0  0\n\
          3 backups: 1 completed, 1 failed, 1 in progress; 205 MiB stored\n\
          [exit 0]\n"
     );

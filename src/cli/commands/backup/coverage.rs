@@ -3,25 +3,31 @@
 use std::collections::BTreeSet;
 
 use crate::cli::Context;
-use crate::domain::BackupId;
+use crate::domain::{BackupId, DatabaseName};
 use crate::failure::{Code, Failure};
-use crate::git::{Branch as GitBranch, Oid, Repository, Walk};
+use crate::git::{Branch as GitBranch, Oid};
 use crate::ledger::Overview;
 use crate::output::backup::{BranchCoverage, CommitWarningOutput, RangeCoverage};
-use crate::recovery::restore::{branch_coverage, records};
+use crate::recovery::restore::{CoverageQuery, records};
 use crate::report::BackupIndex;
 use crate::workspace::places;
 
 /// Show which branches and commits can be restored
 ///
-/// A branch is 'ok' if its tip has a backup with a complete backup chain. Otherwise
-/// the output names the nearest restorable commit of its history, with the number of
-/// commits since.
+/// A branch is 'ok' if a backup of its tip is complete together with its backup chain, or
+/// a backup of an older commit that has the same migrations. It is 'reachable' if a
+/// restore runs migrations after a backup of an older commit and then compares the schema,
+/// and 'unproven' if the schema of the tip is not known. For other branches the output
+/// names the nearest restorable commit of their history, with the number of commits
+/// since. With several configured databases the one counts that is covered worst.
 ///
 /// States: no_backup, failed (or interrupted), in_progress, no_full_backup (the backup
 /// chain is incomplete), bytes_missing (the store or directory of the data is missing;
 /// the command then exits with 15), verification_failed (the latest verdict on the
-/// backup, or on one of its chain, is 'failed'), ok.
+/// backup, or on one of its chain, is 'failed'), unproven, reachable, ok.
+///
+/// With --commits a commit is 'ok', too, if it changes no file of the schema and its
+/// parent is 'ok'. No migrations are planned for the other commits.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -33,6 +39,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "RANGE")]
     commits: Option<String>,
 
+    /// Only the backups of this database
+    #[arg(short, long, value_name = "NAME")]
+    database: Option<DatabaseName>,
+
     /// Exit with 1 if a listed branch or commit is not ok
     #[arg(long)]
     exit_code: bool,
@@ -41,17 +51,17 @@ pub(crate) struct Args {
 const EXAMPLES: &str = "\
 EXAMPLES
     git pggit backup coverage
-    git pggit backup coverage --branch main --exit-code
+    git pggit backup coverage --database shop --branch main --exit-code
     git pggit backup coverage --commits v1.0..main";
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let overview = context.overview()?;
     let standing = places::data_availability(context, &overview)?;
+    let query = CoverageQuery::new(context, args.database.as_ref(), &overview, &standing.missing)?;
     let records = records(&overview, &standing.missing);
-    let repository = context.repository()?;
     let all_ok = match &args.commits {
-        Some(range) => commits(range, &records, &overview, context)?,
-        None => branches(&args.branch, &records, repository, context)?,
+        Some(range) => commits(range, &query, &records, &overview, context)?,
+        None => branches(&args.branch, &query, &records, context)?,
     };
     if let Some((count, home)) = &standing.elsewhere {
         let backups = if *count == 1 { "1 backup is" } else { &format!("{count} backups are") };
@@ -71,17 +81,18 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 
 fn branches(
     named: &[String],
+    query: &CoverageQuery<'_>,
     records: &BackupIndex<Oid>,
-    repository: &Repository,
     context: &Context,
 ) -> Result<bool, Failure> {
+    let repository = context.repository()?;
     let branches = if named.is_empty() {
         repository.branches()?
     } else {
         let tip = |name: &String| Ok(GitBranch { name: name.clone(), tip: repository.branch_tip(name)? });
         named.iter().map(tip).collect::<Result<_, Failure>>()?
     };
-    let branches = branch_coverage(branches, records, repository)?;
+    let branches = query.branches(&branches)?;
     let ledger = context.ledger()?;
     let mut warnings = Vec::new();
     let sources: BTreeSet<BackupId> =
@@ -102,14 +113,14 @@ fn branches(
 
 fn commits(
     range: &str,
+    query: &CoverageQuery<'_>,
     records: &BackupIndex<Oid>,
     overview: &Overview,
     context: &Context,
 ) -> Result<bool, Failure> {
     let repository = context.repository()?;
     let (tip, hidden) = repository.resolve_range(range)?;
-    let walked = repository.walk(&[tip], hidden.as_slice(), Walk::default())?;
-    let commits: Vec<_> = walked.into_iter().map(|commit| records.coverage(commit)).collect();
+    let commits = query.commits(tip, hidden)?;
     let coverage = RangeCoverage::from(commits);
     if context.ui.wants_json() {
         context.ui.json(&coverage)?;

@@ -1,0 +1,187 @@
+//! The coverage of branches and commits: which of them can be restored, and from which backups.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::config::Config;
+use crate::domain::{BackupId, DatabaseName};
+use crate::git::{Branch as GitBranch, Oid, PathPatterns, Repository, Walk};
+use crate::ledger::{Ledger, Overview};
+use crate::recovery::{CommitPlan, CommitPlanner, Error, MigrationConflict, MigrationPlan, MigrationRunner};
+use crate::report::{BackupIndex, Branch, Coverage, State};
+use crate::workspace::Workspace;
+
+use super::nearest::nearest;
+use super::records::records_of_database;
+
+/// Determines the coverage of commits. With several databases the one counts that is covered worst.
+pub struct CoverageQuery<'a> {
+    repository: &'a Repository,
+    ledger: Ledger<'a>,
+    config: &'a Config,
+    /// The backups of each database. The name is `None` if the backups of all databases count together.
+    databases: Vec<(Option<DatabaseName>, BackupIndex<Oid>)>,
+}
+
+impl<'a> CoverageQuery<'a> {
+    /// Prepares the query for `database`, or else for all configured databases. If fewer than two are
+    /// configured, all backups count. The bytes of the backups in `missing` are unavailable.
+    ///
+    /// # Errors
+    /// Fails if the repository, its configuration or the ledger cannot be opened.
+    pub fn new(
+        workspace: &'a Workspace,
+        database: Option<&DatabaseName>,
+        overview: &Overview,
+        missing: &BTreeSet<BackupId>,
+    ) -> Result<Self, Error> {
+        let config = workspace.config()?;
+        let names = match database {
+            Some(name) => vec![Some(name.clone())],
+            None => match config.databases() {
+                several if several.len() > 1 => several.into_iter().map(Some).collect(),
+                _ => vec![None],
+            },
+        };
+        let index = |name: Option<DatabaseName>| {
+            let index = records_of_database(overview, missing, name.as_ref());
+            (name, index)
+        };
+        Ok(Self {
+            repository: workspace.repository()?,
+            ledger: workspace.ledger()?,
+            config,
+            databases: names.into_iter().map(index).collect(),
+        })
+    }
+
+    /// Returns the coverage of branches. Fails if the history or a record cannot be read.
+    pub fn branches(&self, branches: &[GitBranch]) -> Result<Vec<Branch>, Error> {
+        let tips: Vec<Oid> = branches.iter().map(|branch| branch.tip).collect();
+        let mut worst: Vec<Option<Branch>> = vec![None; branches.len()];
+        for (database, index) in &self.databases {
+            let nearest = nearest(&tips, index, self.repository)?;
+            for ((branch, nearest), worst) in branches.iter().zip(nearest).zip(&mut worst) {
+                let tip = index.coverage(branch.tip);
+                let tip = match nearest {
+                    Some((commit, _)) if tip.state != State::Ok => self.by_migrations(tip, index, commit)?,
+                    _ => tip,
+                };
+                let (nearest, commits_since) = nearest.unzip();
+                let found = Branch {
+                    branch: branch.name.clone(),
+                    database: database.clone(),
+                    tip: tip.named(Oid::to_commit),
+                    nearest: nearest.map(Oid::to_commit),
+                    commits_since,
+                };
+                if worst.as_ref().is_none_or(|known| found.tip.state < known.tip.state) {
+                    *worst = Some(found);
+                }
+            }
+        }
+        Ok(worst.into_iter().flatten().collect())
+    }
+
+    /// Returns the coverage of a commit whose nearest commit with a restorable backup is `from`.
+    fn by_migrations(
+        &self,
+        tip: Coverage<Oid>,
+        index: &BackupIndex<Oid>,
+        from: Oid,
+    ) -> Result<Coverage<Oid>, Error> {
+        let source = index.coverage(from);
+        let Some(backup) = source.restorable_from else { return Ok(tip) };
+        let entry = self.ledger.by_id(backup)?;
+        let mut planner = CommitPlanner::to(tip.commit, self.repository, self.ledger, self.config);
+        let (state, migrations) = match planner.from(&entry)? {
+            Ok(CommitPlan { forward, unseen, .. }) => match forward.map(|MigrationPlan { way, .. }| way) {
+                Some(MigrationRunner::Files(run)) if run.is_empty() && unseen.is_empty() => {
+                    (State::Ok, Some(0))
+                }
+                Some(MigrationRunner::Files(run)) => (State::Reachable, Some(run.len())),
+                Some(MigrationRunner::Command(_)) | None => (State::Reachable, None),
+            },
+            Err(MigrationConflict::NoProof { .. }) => (State::Unproven, None),
+            Err(_) => return Ok(tip),
+        };
+        let state = state.max(tip.state);
+        Ok(tip.covered(state, source, migrations))
+    }
+
+    /// Returns the coverage of the commits of a range, the newest first. A commit that changes no file of
+    /// the schema is covered by the backups of its parents.
+    ///
+    /// # Errors
+    /// Fails if the history cannot be read, or a setting is wrong.
+    pub fn commits(&self, tip: Oid, hidden: Option<Oid>) -> Result<Vec<Coverage<Oid>>, Error> {
+        let commits = self.repository.walk(&[tip], hidden.as_slice(), Walk::default())?;
+        let mut worst: HashMap<Oid, Coverage<Oid>> = HashMap::with_capacity(commits.len());
+        for (database, index) in &self.databases {
+            let paths = self.schema_paths(database.as_ref())?;
+            let mut known: HashMap<Oid, Coverage<Oid>> = HashMap::with_capacity(commits.len());
+            // Parents are behind their children.
+            for commit in commits.iter().rev() {
+                let mut coverage = index.coverage(*commit);
+                if coverage.state != State::Ok
+                    && let Some(parent) = self.unchanged_parent(*commit, index, &known, &paths)?
+                {
+                    coverage = coverage.covered(State::Ok, parent, Some(0));
+                }
+                let is_worse = |other: &Coverage<Oid>| coverage.state < other.state;
+                if worst.get(commit).is_none_or(is_worse) {
+                    worst.insert(*commit, coverage.clone());
+                }
+                known.insert(*commit, coverage);
+            }
+        }
+        Ok(commits.iter().filter_map(|commit| worst.remove(commit)).collect())
+    }
+
+    /// Returns the coverage of a parent that can be restored without migrations and has the same schema
+    /// files.
+    fn unchanged_parent(
+        &self,
+        commit: Oid,
+        index: &BackupIndex<Oid>,
+        known: &HashMap<Oid, Coverage<Oid>>,
+        paths: &[PathPatterns],
+    ) -> Result<Option<Coverage<Oid>>, Error> {
+        let data = self.repository.commit(commit)?;
+        for parent in data.parents {
+            let coverage = known.get(&parent).cloned().unwrap_or_else(|| index.coverage(parent));
+            if coverage.state != State::Ok {
+                continue;
+            }
+            let old = self.repository.commit(parent)?.tree;
+            let changes = self.repository.differs_where(Some(old), Some(data.tree), &mut |path| {
+                // The path of a symbolic link or a submodule may match the pattern of a directory.
+                let as_directory = format!("{path}/");
+                paths.iter().any(|one| one.matches(path) || one.matches(&as_directory))
+            })?;
+            if !changes {
+                return Ok(Some(coverage));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns the patterns of the files that count as schema, with the directories of the migrations.
+    fn schema_paths(&self, database: Option<&DatabaseName>) -> Result<Vec<PathPatterns>, Error> {
+        let databases = match database {
+            Some(name) => vec![name.clone()],
+            None => self.config.databases(),
+        };
+        let mut paths = Vec::new();
+        for name in &databases {
+            paths.extend(self.config.schema_paths(name)?);
+            for directory in self.config.database(name)?.migrations {
+                let pattern = format!("/{}/", directory.value);
+                paths.extend(pattern.parse::<PathPatterns>().ok());
+            }
+        }
+        if databases.is_empty() {
+            paths.extend("*".parse::<PathPatterns>().ok());
+        }
+        Ok(paths)
+    }
+}
