@@ -39,9 +39,7 @@ fn restore(commit: &str, dbname: &str) -> Result<(), Error> {
     let outcome = plan.execute(&Quiet)?;
     plan.record(&outcome)?;
     println!("database {dbname} is at commit {}", outcome.commit);
-    if let Some(schema) = outcome.schema {
-        println!("its schema equals {}", schema.with);
-    }
+    println!("{}: {}", outcome.proof.level, outcome.proof.text);
     Ok(())
 }
 

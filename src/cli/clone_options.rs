@@ -2,7 +2,7 @@
 
 use super::Context;
 use super::from_option::FromOption;
-use super::restores::{warn_not_marked, warn_of_difference, watch_signals};
+use super::restores::{tell_proof, warn_not_marked, warn_of_difference, watch_signals};
 use crate::domain::{DatabaseName, Owner};
 use crate::failure::Failure;
 use crate::pg::ConnInfo;
@@ -34,6 +34,10 @@ pub(super) struct CloneOptions {
     /// Only warn if the schema differs from the expected one
     #[arg(long)]
     pub(super) allow_schema_difference: bool,
+
+    /// Run migrations even if the schema of the commit is not known, so that nothing is proved
+    #[arg(long)]
+    pub(super) allow_unproved: bool,
 }
 
 impl CloneOptions {
@@ -43,6 +47,7 @@ impl CloneOptions {
             what: commit,
             database: self.database.as_ref(),
             only_commit: true,
+            allow_unproved: self.allow_unproved,
             ..TargetQuery::default()
         };
         Ok(Target::find(&query, context)?)
@@ -71,6 +76,9 @@ impl CloneOptions {
         let copy = request.create(target, context, progress.as_ref())?;
         drop(progress);
         warn_of_difference(copy.schema.as_ref(), context);
+        if self.allow_unproved {
+            tell_proof(&copy.proof, context);
+        }
         warn_not_marked(&request.dbname, copy.not_marked.as_deref(), context);
         Ok(copy.info)
     }

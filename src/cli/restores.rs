@@ -9,7 +9,7 @@ use crate::failure::{Code, Failure};
 use crate::pg::ConnInfo;
 use crate::process::{Cmd, Status, interrupt};
 use crate::recovery::Error;
-use crate::recovery::restore::SchemaComparison;
+use crate::recovery::restore::{Proof, RestoreOutcome, RestoredState, SchemaComparison};
 use crate::tools::reaching;
 
 /// Installs handlers for signals that interrupt the work instead of the process, so that it can be
@@ -43,6 +43,25 @@ pub(super) fn warn_of_difference(schema: Option<&SchemaComparison>, context: &Co
     if let Some(difference) = schema.and_then(|schema| schema.difference.as_ref()) {
         context.ui.warning(&format!("the schema differs from the expected one:\n{difference}"));
     }
+}
+
+/// Says what is proved about a restored database.
+pub(super) fn tell_proof(proof: &Proof, context: &Context) {
+    if proof.is_some() {
+        context.ui.status(&format!("proved: {}", proof.text));
+    } else {
+        context.ui.warning(&format!("NOT PROVED: {}", proof.text));
+    }
+}
+
+/// Warns if the migration tool would not take a restored database as being at its commit.
+pub(super) fn warn_of_state(outcome: &RestoreOutcome, context: &Context) {
+    let Some(RestoredState { tool, table, is_equal: false, .. }) = &outcome.state else { return };
+    let commit = outcome.commit.short();
+    context.ui.warning(&format!("{table} does not have the migrations of commit {commit}"));
+    context
+        .ui
+        .hint(&format!("{tool} would run or refuse migrations: 'git pggit migrations' shows their states"));
 }
 
 /// Warns if a restored database has no mark, with advice.

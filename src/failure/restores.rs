@@ -119,6 +119,7 @@ fn mappings(places: &[PathBuf]) -> String {
 
 /// Adds hints for migrations that do not lead to the requested commit.
 fn of_gap(gap: &MigrationConflict, failure: Failure) -> Failure {
+    let is_unproved = matches!(gap, MigrationConflict::NoProof { .. });
     let failure = match gap {
         MigrationConflict::NotAncestor { .. } => {
             return failure.hint("migrations are not undone; 'git pggit backup find' shows usable backups");
@@ -131,9 +132,13 @@ fn of_gap(gap: &MigrationConflict, failure: Failure) -> Failure {
         | MigrationConflict::SeveralDirectories
         | MigrationConflict::NoProof { .. } => failure,
     };
-    failure
+    let failure = failure
         .hint("configure the program that runs the migrations: git config pggit.<database>.migrateCommand <command>")
-        .hint("or restore the backup at its own commit with --no-migrate, or a commit between the two")
+        .hint("or restore the backup at its own commit with --no-migrate, or a commit between the two");
+    if is_unproved {
+        return failure.hint("or run the migrations without a proof: --allow-unproved");
+    }
+    failure
 }
 
 impl Failure {

@@ -24,6 +24,8 @@ pub struct Search<'a> {
     pub ledger: Ledger<'a>,
     /// The migrations directory of each database.
     pub config: &'a Config,
+    /// True if the schema of the commit need not be known.
+    pub allow_unproved: bool,
 }
 
 impl Search<'_> {
@@ -66,7 +68,8 @@ impl Search<'_> {
     /// # Errors
     /// If a record or the history cannot be read, or a setting is wrong.
     pub fn plan(&self, candidates: &mut [Candidate]) -> Result<(), Error> {
-        let mut planner = CommitPlanner::to(self.commit, self.repository, self.ledger, self.config);
+        let mut planner = CommitPlanner::to(self.commit, self.repository, self.ledger, self.config)
+            .allow_unproved(self.allow_unproved);
         for candidate in candidates.iter_mut().filter(|candidate| candidate.is_eligible()) {
             let Relation::Ancestor { migrations, .. } = &mut candidate.relation else { continue };
             match planner.from(&self.ledger.by_id(candidate.backup)?)? {

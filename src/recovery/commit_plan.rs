@@ -25,6 +25,8 @@ pub struct CommitPlan {
     pub expected: Expected,
     /// Files that count as schema and differ, but are not examined.
     pub unseen: Vec<String>,
+    /// The reason why the schema of the commit is not known, if that is allowed.
+    pub unproved: Option<String>,
 }
 
 /// Plans the paths from backups to one commit. Shared inputs are read once.
@@ -35,6 +37,7 @@ pub struct CommitPlanner<'a> {
     config: &'a Config,
     listings: HashMap<(Oid, String), Files>,
     built: HashMap<DatabaseName, Built>,
+    allow_unproved: bool,
 }
 
 /// The files of a directory; `None` if there is no such directory.
@@ -46,7 +49,21 @@ type Built = Rc<Result<Vec<Migration>, Vec<UnsupportedFile>>>;
 impl<'a> CommitPlanner<'a> {
     /// Returns a planner for the wanted `commit`.
     pub fn to(commit: Oid, repository: &'a Repository, ledger: Ledger<'a>, config: &'a Config) -> Self {
-        Self { commit, repository, ledger, config, listings: HashMap::new(), built: HashMap::new() }
+        Self {
+            commit,
+            repository,
+            ledger,
+            config,
+            listings: HashMap::new(),
+            built: HashMap::new(),
+            allow_unproved: false,
+        }
+    }
+
+    /// Allows plans without a schema to compare the result with.
+    pub fn allow_unproved(mut self, allow: bool) -> Self {
+        self.allow_unproved = allow;
+        self
     }
 
     /// Returns the path from the backup of `entry`, or the reason why there is none.
@@ -56,7 +73,7 @@ impl<'a> CommitPlanner<'a> {
         let recorded = self.recorded(entry)?;
         if from == self.commit {
             let expected = recorded.unwrap_or(Expected::Unknown);
-            return Ok(Ok(CommitPlan { forward: None, expected, unseen: Vec::new() }));
+            return Ok(Ok(CommitPlan { forward: None, expected, unseen: Vec::new(), unproved: None }));
         }
         if let Some(way) = self.by_command(&database) {
             // The program only migrates forward. Its effect on a newer schema is unknown.
@@ -68,7 +85,7 @@ impl<'a> CommitPlanner<'a> {
             }
             let expected = recorded.unwrap_or_else(|| Expected::Built(way.clone()));
             let forward = Some(MigrationPlan { commit: self.commit.to_commit(), way });
-            return Ok(Ok(CommitPlan { forward, expected, unseen: Vec::new() }));
+            return Ok(Ok(CommitPlan { forward, expected, unseen: Vec::new(), unproved: None }));
         }
         self.by_files(entry, &database, recorded)
     }
@@ -107,24 +124,38 @@ impl<'a> CommitPlanner<'a> {
             return Ok(Err(MigrationConflict::UnsupportedFile(unfit)));
         }
         let expected = match recorded {
-            Some(recorded) => recorded,
-            None => {
-                match (self.built(database, directory)?.as_ref(), self.as_backed_up(entry, run.is_empty())?) {
-                    (Ok(all), _) if !all.is_empty() => Expected::Built(MigrationRunner::Files(all.clone())),
-                    (_, Some(same)) => same,
-                    (built, None) => {
-                        let unfit = built.as_ref().err().cloned().unwrap_or_default();
-                        return Ok(Err(MigrationConflict::NoProof {
-                            commit: self.commit.to_commit(),
-                            unfit,
-                        }));
-                    }
-                }
-            }
+            Some(recorded) => Ok(recorded),
+            None => self.expected(entry, database, directory, run.is_empty())?,
+        };
+        let (expected, unproved) = match expected {
+            Ok(expected) => (expected, None),
+            Err(conflict) if self.allow_unproved => (Expected::Unknown, Some(conflict.to_string())),
+            Err(conflict) => return Ok(Err(conflict)),
         };
         let forward =
             Some(MigrationPlan { commit: self.commit.to_commit(), way: MigrationRunner::Files(run) });
-        Ok(Ok(CommitPlan { forward, expected, unseen }))
+        Ok(Ok(CommitPlan { forward, expected, unseen, unproved }))
+    }
+
+    /// Returns the schema of the wanted commit if none is recorded, or [`MigrationConflict::NoProof`].
+    fn expected(
+        &mut self,
+        entry: &Entry,
+        database: &DatabaseConfig,
+        directory: &str,
+        nothing_to_run: bool,
+    ) -> Result<Result<Expected, MigrationConflict>, Error> {
+        let built = self.built(database, directory)?;
+        if let Ok(all) = built.as_ref()
+            && !all.is_empty()
+        {
+            return Ok(Ok(Expected::Built(MigrationRunner::Files(all.clone()))));
+        }
+        if let Some(same) = self.as_backed_up(entry, nothing_to_run)? {
+            return Ok(Ok(same));
+        }
+        let unfit = built.as_ref().as_ref().err().cloned().unwrap_or_default();
+        Ok(Err(MigrationConflict::NoProof { commit: self.commit.to_commit(), unfit }))
     }
 
     /// Returns the schema that was recorded with a backup of the wanted commit. If `entry` is of

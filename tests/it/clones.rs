@@ -190,7 +190,7 @@ fn a_migration_that_fails_is_undone_and_one_that_succeeds_stays() {
     // This usually happens in the same second as the first failure.
     let said =
         guard(&history, &["--check", "select count(*) = 99 from orders"], "true").fails(1).stderr_text();
-    assert!(said.contains("the check says f, not true"), "{said}");
+    assert!(said.contains("the check returned f, not true"), "{said}");
     let left = databases(&history);
     assert_eq!(left.lines().filter(|name| name.contains("~failed-")).count(), 2, "{left}");
     left.lines()

@@ -401,7 +401,7 @@ fn a_retired_key_is_an_error_that_says_the_new_name() {
     sandbox.commit(".pggitconfig", "[pggit \"shop\"]\n\tautoSize = 1G\n\tjobs = 2\n", "policy");
     let said = sandbox.pggit(["database", "list"]).success().stderr_text();
     assert!(
-        said.contains("ignored pggit.shop.autoSize") && said.contains("pggit.shop.autoThreshold now"),
+        said.contains("ignored pggit.shop.autoSize") && said.contains("renamed to pggit.shop.autoThreshold"),
         "{said}"
     );
 }

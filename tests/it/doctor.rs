@@ -199,7 +199,7 @@ fn a_dangerous_refspec_and_wrong_settings_are_problems() {
     let found = rows(&output, "configuration");
     assert!(found[0].starts_with("warning: unknown key pggit.main.ulr"), "{found:#?}");
     assert!(found[1].starts_with("problem: bad value 'many' for pggit.main.jobs"), "{found:#?}");
-    assert_eq!(row(&output, "settings"), "problem: cannot be used");
+    assert_eq!(row(&output, "settings"), "problem: are invalid");
 }
 
 #[test]

@@ -99,7 +99,7 @@ fn a_database_is_replaced_looked_at_and_put_back_or_kept() {
     // Only one in-place restore of a database is possible at a time.
     let id = done["id"].as_str().unwrap();
     let said = history.disaster(&[]).fails(12).stderr_text();
-    assert!(said.contains("is not over") && said.contains(&format!("restore abort {id}")), "{said}");
+    assert!(said.contains("is unfinished") && said.contains(&format!("restore abort {id}")), "{said}");
 
     history.unfinished(&["abort", id]).success();
     assert_eq!((history.orders().as_str(), history.databases()), ("0", name.clone()));
@@ -226,7 +226,12 @@ fn a_database_restored_in_place_under_kills_is_always_the_old_or_the_new_one() {
         };
         let mut command = history.sandbox.pggit_command();
         command.args(["backup", "restore"]).args(way).stdout(Stdio::null()).stderr(Stdio::null());
-        killed_after(&mut command.spawn().unwrap(), life * chance.below(1000) as u32 / 800);
+        // On a busy machine every process may be killed too early. Then one is not killed.
+        if new == 0 && round > kills() / 2 {
+            command.status().unwrap();
+        } else {
+            killed_after(&mut command.spawn().unwrap(), life * chance.below(1000) as u32 / 800);
+        }
         let orders = history.orders();
         assert!(orders == "0" || orders == "100", "round {round}: {orders}");
         *(if orders == "0" { &mut old } else { &mut new }) += 1;

@@ -140,7 +140,7 @@ fn a_dump_records_whether_the_database_is_at_its_commit() {
     assert_eq!(shown["metadata"]["migrations"]["digest"], state["digest"]);
     // Where the files are not understood, the record does not claim anything.
     sandbox.commit("migrations/fix.sql", "select 1;", "no version");
-    let created = sandbox.pggit(["backup", "create", "--database", "shop"]).success();
+    let created = sandbox.pggit(["backup", "create", "--database", "shop", "--commit", "HEAD"]).success();
     assert!(created.stderr_text().contains("cannot determine if the database is at commit"));
     let plain = cluster.create_database("no_tool");
     sandbox.git(["config", "pggit.plain.url", &cluster.url(&plain)]);
@@ -308,10 +308,11 @@ fn a_required_commit_has_to_be_confirmed_by_the_database() {
     applied_by_sqlx(&cluster, &dbname, 1, "create table orders ();");
     assert!(refused(&["--commit", &head]).contains("1 pending (2 is pending)"));
     // A mark that contradicts the state table.
-    sandbox.pggit(["mark", &items, "-d", "shop"]).success();
+    sandbox.pggit(["mark", &items, "--database", "shop"]).success();
     assert!(refused(&[]).contains("is not at commit"));
-    assert_eq!(sandbox.pggit(["backup", "list", "--json"]).success().json(), serde_json::json!([]));
-    sandbox.pggit(["mark", &readme, "-d", "shop"]).success();
+    let list = sandbox.pggit(["backup", "list", "--json"]).success().json();
+    assert_eq!(list["backups"], serde_json::json!([]));
+    sandbox.pggit(["mark", &readme, "--database", "shop"]).success();
     let created = sandbox.pggit(["backup", "create", "-d", "shop", "--json"]).success().json();
     assert_eq!(
         (&created["commit"], &created["metadata"]["commit_source"]),
@@ -327,7 +328,7 @@ fn a_required_commit_has_to_be_confirmed_by_the_database() {
 fn two_schemas_of_one_commit_are_a_warning() {
     let (sandbox, cluster, dbname) = shop();
     let commit = sandbox.commit("migrations/1_a.sql", "create table a ();", "a");
-    sandbox.pggit(["mark", &commit, "-d", "shop"]).success();
+    sandbox.pggit(["mark", &commit, "--database", "shop"]).success();
     cluster.psql(&dbname, "create table a ()");
     assert_eq!(sandbox.pggit(["backup", "create", "-d", "shop"]).success().stderr_text().lines().count(), 1);
     cluster.psql(&dbname, "create table by_hand ()");

@@ -397,7 +397,7 @@ fn a_program_that_is_not_what_it_should_be_makes_no_backup() {
             "99.1",
             "\"$real\" \"$@\" | LC_ALL=C sed 's/\"Manifest-Checksum\": \"../\"Manifest-Checksum\": \"zz/'",
             13,
-            "another checksum",
+            "does not match its own checksum",
         ),
         (
             "99.1",

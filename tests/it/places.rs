@@ -273,7 +273,11 @@ fn a_clone_makes_a_store_of_its_own() {
     pggit(&["backup", "cat-artifact", "one"]).fails(12);
     pggit(&["backup", "cat-artifact", "one", "--from", text(&store_of(&shop))]).success();
     let covered = pggit(&["backup", "coverage"]).success();
-    assert!(covered.stderr_text().contains("1 backup is outside of the places"), "{}", covered.snapshot());
+    assert!(
+        covered.stderr_text().contains("1 backup is outside of the configured stores"),
+        "{}",
+        covered.snapshot()
+    );
     pggit(&["backup", "create", "--name", "two"]).success();
     assert!(clone.join(".git/pggit/store/config").exists());
     pggit(&["backup", "cat-artifact", "two"]).success();
@@ -388,7 +392,10 @@ fn other_files_under_the_id_of_a_backup_are_refused() {
         (&[("dump.custom", &dump[1..]), ("globals.sql", &globals)], "dump.custom has another size"),
         (&[("dump.custom", &flipped), ("globals.sql", &globals)], "digest is"),
         (&[("dump.custom", &dump)], "globals.sql is missing"),
-        (&[("dump.custom", &dump), ("extra", b"x"), ("globals.sql", &globals)], "it does not have extra"),
+        (
+            &[("dump.custom", &dump), ("extra", b"x"), ("globals.sql", &globals)],
+            "the record does not have extra",
+        ),
     ];
     for (files, reason) in cases {
         put(files);

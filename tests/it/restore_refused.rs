@@ -217,11 +217,22 @@ fn what_is_made_of_a_part_of_the_migrations_is_no_proof() {
     let said = history.restore("HEAD", &[]).fails(12).stderr_text();
     assert!(said.contains("no backup of the commit has recorded it"), "{said}");
     assert!(said.contains("R__view.sql cannot be run: by its name it is a repeatable"), "{said}");
+    assert!(said.contains("--allow-unproved"), "{said}");
+    // Without a proof the database is not marked, and the record says so.
+    let said = history.restore("HEAD", &["--allow-unproved"]).success().stderr_text();
+    assert!(said.contains("NOT PROVED: the schema of commit") && said.contains("is unknown"), "{said}");
+    assert_eq!(history.mark_of_copy(), "");
+    let shown = history.pggit(&["backup", "show", "first", "--json"]).success().json();
+    assert_eq!(shown["restores"][0]["details"]["proof"], "none", "{shown:#}");
+    history.drop_the_copy();
+    let both = history.restore("HEAD", &["--allow-unproved", "--no-migrate"]).fails(129).stderr_text();
+    assert!(both.contains("--no-migrate"), "{both}");
     // The schema of a backup of that commit is used for the comparison.
     history.sql("create table items (id int)");
     history.backup("second");
     let said = history.restore("first", &["--commit", "HEAD"]).success().stderr_text();
-    assert!(said.contains("migrated it to commit") && said.contains("recorded with backup"), "{said}");
+    assert!(said.contains("migrated it to commit"), "{said}");
+    assert!(said.contains("proved: the schema equals the schema recorded with backup"), "{said}");
     assert_eq!(history.mark_of_copy(), target);
 }
 

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::domain::{BackupId, CommitId, Line, RecoveryTarget, Timestamp};
 use crate::recovery::PlannedStep;
 use crate::recovery::in_place::{ReplacedObject, Slot, Stage};
+use crate::recovery::restore::ProofLevel;
 use crate::terminal::message::ErrorMessage;
 
 pub use outcome::{print_database, print_directory};
@@ -93,6 +94,8 @@ pub struct RestoredDatabase {
     pub size_bytes: u64,
     /// Seconds that the restore took.
     pub duration_s: f64,
+    /// The proof that the restored database is at its commit.
+    pub proof: ProofOutput,
     /// The schema that the database was compared with, in words; null if it was not compared.
     pub schema_compared_with: Option<String>,
     /// The difference between the two schemas; null if there is none or they were not compared.
@@ -103,6 +106,16 @@ pub struct RestoredDatabase {
     pub not_marked: Option<String>,
     /// The roles of the backup; null without `--globals`.
     pub roles: Option<RestoredRoles>,
+}
+
+/// The proof that a restored database is at its commit.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Proof")]
+pub struct ProofOutput {
+    /// The level.
+    pub level: ProofLevel,
+    /// The statement that is proved, or the reason why nothing is.
+    pub text: String,
 }
 
 /// The roles of a backup that was restored.
@@ -139,6 +152,8 @@ pub struct RestoredDirectory {
     pub until: RecoveryTarget,
     /// True if WAL has been replayed; false if the first start of the server does it.
     pub recovered: bool,
+    /// The proof that the restored database is at its commit.
+    pub proof: ProofOutput,
     /// The schema that the database was compared with, in words; null if it was not compared.
     pub schema_compared_with: Option<String>,
     /// The difference between the two schemas; null if there is none or they were not compared.

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::{RestoredDatabase, RestoredDirectory, RestoredRoles, StartedServer};
+use super::{ProofOutput, RestoredDatabase, RestoredDirectory, RestoredRoles, StartedServer};
 use crate::domain::{RecoveryTarget, human_bytes};
-use crate::recovery::restore::{CreatedDatabase, CreatedDirectory, RestoreOutcome, SchemaComparison, Target};
+use crate::recovery::restore::{CreatedDatabase, CreatedDirectory, Proof, RestoreOutcome, Target};
 use crate::recovery::{Archiving, DetachedServer, MigrationPlan, MigrationRunner};
 use crate::terminal::{OutputError, Ui};
 
@@ -19,6 +19,7 @@ impl RestoredDatabase {
             database: made.info.dbname().to_owned(),
             size_bytes: outcome.bytes,
             duration_s: outcome.duration.as_secs_f64(),
+            proof: (&outcome.proof).into(),
             schema_compared_with: outcome.schema.as_ref().map(|schema| schema.with.clone()),
             schema_difference: outcome.schema.as_ref().and_then(|schema| schema.difference.clone()),
             left_out: made.left_out.clone(),
@@ -49,6 +50,7 @@ impl RestoredDirectory {
             size_bytes: outcome.bytes,
             until: made.until.clone(),
             recovered: made.is_recovered,
+            proof: (&outcome.proof).into(),
             schema_compared_with: outcome.schema.as_ref().map(|schema| schema.with.clone()),
             schema_difference: outcome.schema.as_ref().and_then(|schema| schema.difference.clone()),
             server: started.map(|started| StartedServer {
@@ -58,6 +60,12 @@ impl RestoredDirectory {
             }),
             duration_s: outcome.duration.as_secs_f64(),
         }
+    }
+}
+
+impl From<&Proof> for ProofOutput {
+    fn from(proof: &Proof) -> Self {
+        Self { level: proof.level, text: proof.text.clone() }
     }
 }
 
@@ -75,7 +83,7 @@ pub fn print_database(target: &Target, outcome: &RestoreOutcome, made: &CreatedD
     let (size, backup, dbname) = (human_bytes(outcome.bytes), &target.entry.backup, made.info.dbname());
     let (name, short) = (&backup.name, backup.commit.short());
     ui.status(&format!("restored backup {name} ({size}, commit {short}) into database {dbname}"));
-    print_schema(target, outcome.schema.as_ref(), ui);
+    print_arrival(target, outcome, ui);
 }
 
 /// Prints a restore into a data directory as text. Fails if standard output cannot be written.
@@ -89,7 +97,7 @@ pub fn print_directory(
     let (size, name, short) = (human_bytes(outcome.bytes), &backup.name, backup.commit.short());
     let path = made.path.display();
     ui.status(&format!("restored backup {name} ({size}, commit {short}) into data directory {path}"));
-    print_schema(target, outcome.schema.as_ref(), ui);
+    print_arrival(target, outcome, ui);
     if let Some(version) = backup.postgres.as_ref().and_then(|postgres| postgres.version.as_ref()) {
         let major = version.as_str().split('.').next().unwrap_or_default();
         ui.status(&format!("the directory requires a server of PostgreSQL {major}"));
@@ -110,14 +118,10 @@ pub fn print_directory(
     ui.line(url)
 }
 
-/// Prints the migration of the database to its commit, and the comparison of its schema.
-fn print_schema(target: &Target, schema: Option<&SchemaComparison>, ui: &Ui) {
-    let equal = schema.filter(|schema| schema.is_equal());
+/// Prints the migration of the database to its commit.
+fn print_arrival(target: &Target, outcome: &RestoreOutcome, ui: &Ui) {
     if let Some(forward) = &target.forward {
-        ui.status(&arrival(forward, equal.is_some()));
-    }
-    if let Some(SchemaComparison { with, .. }) = equal {
-        ui.status(&format!("its schema equals {with}"));
+        ui.status(&arrival(forward, outcome.proof.is_some()));
     }
 }
 

@@ -134,6 +134,9 @@ pub struct Journal {
     /// The source of the expected schema, and the accepted schema difference if there is one.
     #[serde(default)]
     pub schema: Option<(String, Option<String>)>,
+    /// The level and the text of the proof that the new object is at the commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<(String, String)>,
     /// The restore request, for a resume.
     pub request: Value,
 }
@@ -159,6 +162,7 @@ impl Journal {
             new: None,
             outside: Vec::new(),
             schema: None,
+            proof: None,
             request,
         }
     }
@@ -247,7 +251,7 @@ impl LockedJournal {
     }
 
     /// Changes the journal durably. Fails if the file cannot be written.
-    pub fn post_restore(&mut self, change: impl FnOnce(&mut Journal)) -> Result<(), Error> {
+    pub fn update(&mut self, change: impl FnOnce(&mut Journal)) -> Result<(), Error> {
         let mut changed = self.journal.clone();
         change(&mut changed);
         write(&self.dir, &changed)?;

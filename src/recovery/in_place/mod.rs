@@ -94,7 +94,7 @@ pub fn made(open: &mut LockedJournal, site: &dyn SwapTarget) -> Result<(), Error
             stand: "cannot be replaced: the restored one is missing",
         });
     };
-    open.post_restore(|journal| {
+    open.update(|journal| {
         journal.new = Some(new);
         journal.outside = site.outside(Slot::Beside);
         journal.stage = Stage::Ready;
@@ -126,7 +126,7 @@ pub fn replace(open: &mut LockedJournal, site: &dyn SwapTarget) -> Result<(), Er
         }
         crash_point("recovery.in-place.moved");
     }
-    open.post_restore(|journal| journal.stage = Stage::Replaced)?;
+    open.update(|journal| journal.stage = Stage::Replaced)?;
     crash_point("recovery.in-place.replaced");
     Ok(())
 }
@@ -139,7 +139,7 @@ pub fn roll_back(mut open: LockedJournal, site: &dyn SwapTarget) -> Result<(), E
         return Err(strange(&open));
     }
     clear(&open, site)?;
-    open.post_restore(|journal| journal.stage = Stage::Aborting)?;
+    open.update(|journal| journal.stage = Stage::Aborting)?;
     loop {
         match stand(open.journal(), site)? {
             Positions { old: Slot::InPlace, new: Slot::Gone } => break,
@@ -155,7 +155,7 @@ pub fn roll_back(mut open: LockedJournal, site: &dyn SwapTarget) -> Result<(), E
 
 /// Removes the old object. The restore is then over.
 pub fn finish(mut open: LockedJournal, site: &dyn SwapTarget) -> Result<(), Error> {
-    open.post_restore(|journal| journal.stage = Stage::Finishing)?;
+    open.update(|journal| journal.stage = Stage::Finishing)?;
     crash_point("recovery.in-place.finishing");
     match stand(open.journal(), site)? {
         Positions { new: Slot::InPlace, old: Slot::Gone } => {}

@@ -1,7 +1,7 @@
 //! Clones of a database at a commit, for `with` and `checkout`.
 
 use super::target::mask;
-use super::{SchemaComparison, Target, admin_of};
+use super::{Proof, RestoredState, SchemaComparison, Target, admin_of};
 use crate::domain::Owner;
 use crate::pg::{Client, ConnInfo, quote_ident};
 use crate::progress::Progress;
@@ -32,6 +32,8 @@ pub struct CopyOutcome {
     pub info: ConnInfo,
     /// The result of the schema comparison, if there was one.
     pub schema: Option<SchemaComparison>,
+    /// The proof that the clone is at its commit.
+    pub proof: Proof,
     /// The reason why the clone is not marked with its commit, if there is one.
     pub not_marked: Option<String>,
 }
@@ -80,9 +82,13 @@ impl CopyRequest<'_> {
             let name = quote_ident(&self.dbname);
             client.execute(&format!("ALTER DATABASE {name} SET default_transaction_read_only = on"))?;
         }
+        let info = admin.with_dbname(&self.dbname);
+        let schema = SchemaComparison::of(restored.compared_with, restored.difference);
+        let state = RestoredState::read(&info, &backup.database, target.commit, workspace);
         Ok(CopyOutcome {
-            info: admin.with_dbname(&self.dbname),
-            schema: SchemaComparison::of(restored.compared_with, restored.difference),
+            proof: Proof::of(target, schema.as_ref(), state.as_ref()),
+            info,
+            schema,
             not_marked: restored.not_marked,
         })
     }

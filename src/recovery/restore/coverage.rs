@@ -20,6 +20,8 @@ pub struct CoverageQuery<'a> {
     config: &'a Config,
     /// The backups of each database. The name is `None` if the backups of all databases count together.
     databases: Vec<(Option<DatabaseName>, BackupIndex<Oid>)>,
+    /// The databases that are configured or have backups.
+    known: BTreeSet<DatabaseName>,
 }
 
 impl<'a> CoverageQuery<'a> {
@@ -51,6 +53,11 @@ impl<'a> CoverageQuery<'a> {
             ledger: workspace.ledger()?,
             config,
             databases: names.into_iter().map(index).collect(),
+            known: config
+                .databases()
+                .into_iter()
+                .chain(overview.rows().filter_map(|row| row.database().parse().ok()))
+                .collect(),
         })
     }
 
@@ -169,7 +176,7 @@ impl<'a> CoverageQuery<'a> {
     fn schema_paths(&self, database: Option<&DatabaseName>) -> Result<Vec<PathPatterns>, Error> {
         let databases = match database {
             Some(name) => vec![name.clone()],
-            None => self.config.databases(),
+            None => self.known.iter().cloned().collect(),
         };
         let mut paths = Vec::new();
         for name in &databases {
@@ -178,9 +185,6 @@ impl<'a> CoverageQuery<'a> {
                 let pattern = format!("/{}/", directory.value);
                 paths.extend(pattern.parse::<PathPatterns>().ok());
             }
-        }
-        if databases.is_empty() {
-            paths.extend("*".parse::<PathPatterns>().ok());
         }
         Ok(paths)
     }

@@ -3,8 +3,8 @@
 
 use super::records::members;
 use super::{
-    Created, CreatedDatabase, DatabaseDestination, Description, Refusal, RestoreOutcome, SchemaComparison,
-    Target, admin_of, connection, tool_of,
+    Created, CreatedDatabase, DatabaseDestination, Description, Proof, Refusal, RestoreOutcome,
+    RestoredState, SchemaComparison, Target, admin_of, connection, tool_of,
 };
 use crate::artifacts;
 use crate::domain::{Backup, DatabaseName};
@@ -75,14 +75,26 @@ impl DatabaseRestore<'_> {
         restored: Restored,
         part: Option<String>,
     ) -> RestoreOutcome {
+        let schema = SchemaComparison::of(restored.compared_with, restored.difference);
+        let (info, database) = (admin.with_dbname(self.name), &self.backup().database);
+        let is_whole = part.is_none();
+        let state = is_whole
+            .then(|| RestoredState::read(&info, database, self.target.commit, self.workspace))
+            .flatten();
+        let proof = match is_whole {
+            true => Proof::of(self.target, schema.as_ref(), state.as_ref()),
+            false => Proof::of_part(),
+        };
         RestoreOutcome {
             commit: post_restore.commit().clone(),
             bytes: restored.bytes,
             duration: restored.duration,
-            schema: SchemaComparison::of(restored.compared_with, restored.difference),
+            schema,
+            proof,
+            state,
             ran: post_restore.names(),
             made: Created::Database(CreatedDatabase {
-                info: admin.with_dbname(self.name),
+                info,
                 roles: restored.roles,
                 left_out: restored.left_out,
                 not_marked: restored.not_marked,

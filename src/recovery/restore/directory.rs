@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use super::records::members;
 use super::wal::wal_source;
 use super::{
-    Created, CreatedDirectory, Description, DirectoryDestination, Refusal, RestoreOutcome, SchemaComparison,
-    Target, connection, tool_of,
+    Created, CreatedDirectory, Description, DirectoryDestination, Proof, Refusal, RestoreOutcome,
+    SchemaComparison, Target, connection, tool_of,
 };
 use crate::artifacts;
 use crate::domain::{Backup, RecoveryTarget};
@@ -93,11 +93,14 @@ impl DirectoryRestore<'_> {
         let is_recovered = recovered.is_some();
         let compared = recovered.map(|recovered| (recovered.compared_with, recovered.difference));
         let (with, difference) = compared.unwrap_or_default();
+        let schema = SchemaComparison::of(with, difference);
         Ok(RestoreOutcome {
             commit: self.target.commit.to_commit(),
             bytes,
             duration,
-            schema: SchemaComparison::of(with, difference),
+            proof: Proof::of_directory(self.target, schema.as_ref(), &self.destination.until),
+            schema,
+            state: None,
             ran: recovery.as_ref().map(|recovery| recovery.post_restore.names()).unwrap_or_default(),
             made: Created::Directory(CreatedDirectory {
                 path: self.destination.path.clone(),

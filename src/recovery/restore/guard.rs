@@ -137,6 +137,7 @@ impl<'a> Guard<'a> {
             commit: backup.commit.clone(),
             duration: done.duration,
             schema: None,
+            proof: None,
             more: vec![
                 ("size_bytes", done.bytes.into()),
                 ("reason", "a guarded migration failed".into()),

@@ -9,6 +9,7 @@ mod estimate;
 mod guard;
 mod nearest;
 mod plan;
+mod proof;
 mod record;
 mod records;
 mod refusal;
@@ -36,6 +37,7 @@ pub use coverage::CoverageQuery;
 pub use estimate::Estimate;
 pub use guard::{Guard, RolledBack};
 pub use plan::RestorePlan;
+pub use proof::{Proof, ProofLevel, RestoredState, SchemaComparison};
 pub use record::{RestoreFacts, record};
 pub use records::{records, records_for};
 pub use refusal::{Refusal, WalRefusal};
@@ -53,27 +55,6 @@ pub struct Description {
     pub refusals: Vec<Error>,
 }
 
-/// The result of a schema comparison of a restored database.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SchemaComparison {
-    /// A description of the expected schema.
-    pub with: String,
-    /// The schema difference, if there is one.
-    pub difference: Option<String>,
-}
-
-impl SchemaComparison {
-    /// Returns the result of a comparison with a schema; `None` if there was no comparison.
-    pub(super) fn of(with: Option<String>, difference: Option<String>) -> Option<Self> {
-        with.map(|with| Self { with, difference })
-    }
-
-    /// Returns true if the schemas are equal.
-    pub fn is_equal(&self) -> bool {
-        self.difference.is_none()
-    }
-}
-
 /// The result of a successful restore.
 #[derive(Debug)]
 pub struct RestoreOutcome {
@@ -85,6 +66,10 @@ pub struct RestoreOutcome {
     pub duration: Duration,
     /// The result of the schema comparison, if there was one.
     pub schema: Option<SchemaComparison>,
+    /// The proof that the database is at the commit.
+    pub proof: Proof,
+    /// The state of the migration tool in the database, if it could be compared with the commit.
+    pub state: Option<RestoredState>,
     /// The names of the migrations that were run.
     pub ran: Vec<String>,
     /// The new database or data directory.

@@ -126,6 +126,7 @@ impl<'a> RestorePlan<'a> {
             commit: outcome.commit.clone(),
             duration: outcome.duration,
             schema: outcome.schema.clone(),
+            proof: Some(outcome.proof.clone()),
             more,
         };
         record(&self.target.entry, done, self.workspace)

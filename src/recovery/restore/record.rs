@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Refusal, SchemaComparison};
+use super::{Proof, Refusal, SchemaComparison};
 use crate::domain::{CommitId, Location, Metadata, RestoreMode, RestoredEvent, Status};
 use crate::ledger::Entry;
 use crate::pg::ConnInfo;
@@ -29,6 +29,8 @@ pub struct RestoreFacts {
     pub duration: Duration,
     /// The result of the schema comparison, if there was one.
     pub schema: Option<SchemaComparison>,
+    /// The proof that the database is at the commit; `None` if none was tried.
+    pub proof: Option<Proof>,
     /// Further facts.
     pub more: Vec<(&'static str, Value)>,
 }
@@ -54,6 +56,9 @@ fn details(done: &RestoreFacts) -> Metadata {
         ("duration_s", json!(done.duration.as_secs_f64())),
         ("pggit_version", json!(env!("CARGO_PKG_VERSION"))),
     ];
+    if let Some(Proof { level, text }) = &done.proof {
+        facts.extend([("proof", json!(level.as_str())), ("proof_text", json!(text))]);
+    }
     if let Some(SchemaComparison { with, difference }) = &done.schema {
         let equal = if difference.is_some() { "differs" } else { "equal" };
         facts.extend([("schema_compared_with", json!(with)), ("schema", json!(equal))]);

@@ -111,7 +111,7 @@ pub enum Refusal {
     #[error("--archive-mode preserve: the tool leaves archiving off")]
     ArchivingOff,
     /// A location was given for a backup that a tool keeps in its own repository.
-    #[error("--from: backup {backup} is kept by {tool}")]
+    #[error("--from does not apply: backup {backup} is stored by {tool}")]
     KeptByTool {
         /// The backup.
         backup: BackupId,

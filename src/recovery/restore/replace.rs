@@ -13,7 +13,7 @@ use super::record::{RestoreFacts, location_of_database, location_of_directory, r
 use super::request::VERSION;
 use super::target::locate_for;
 use super::{
-    Description, Destination, Refusal, RestoreOutcome, RestorePlan, RestoreRequest, SchemaComparison,
+    Description, Destination, Proof, Refusal, RestoreOutcome, RestorePlan, RestoreRequest, SchemaComparison,
     admin_of,
 };
 use crate::domain::{BackupId, CommitId, Metadata, RestoreMode};
@@ -361,7 +361,11 @@ impl<'a> UnfinishedRestore<'a> {
         }
         let outcome = RestorePlan::new(beside(&self.request, &place), self.workspace)?.execute(progress)?;
         let schema = outcome.schema.clone().map(|schema| (schema.with, schema.difference));
-        self.open.post_restore(|journal| journal.schema = schema)?;
+        let proof = (outcome.proof.level.to_string(), outcome.proof.text.clone());
+        self.open.update(|journal| {
+            journal.schema = schema;
+            journal.proof = Some(proof);
+        })?;
         crash_point("recovery.in-place.made");
         if let Original::Directory(directory) = &self.original {
             directory.hand_over()?;
@@ -392,6 +396,10 @@ impl<'a> UnfinishedRestore<'a> {
             commit: journal.commit.clone(),
             duration: Duration::from_secs(u64::try_from(seconds).unwrap_or_default()),
             schema: schema.map(|(with, difference)| SchemaComparison { with, difference }),
+            proof: journal
+                .proof
+                .clone()
+                .and_then(|(level, text)| Some(Proof { level: level.parse().ok()?, text })),
             more: vec![("restore", id.into()), ("put_aside", journal.place.aside().into())],
         };
         record(&entry, done, workspace).map(Some)

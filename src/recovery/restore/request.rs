@@ -27,6 +27,9 @@ pub struct RestoreRequest {
     pub no_migrate: bool,
     /// True if a schema difference is reported and is not an error.
     pub allow_schema_difference: bool,
+    /// True if the schema of the commit need not be known.
+    #[serde(default)]
+    pub allow_unproved: bool,
     /// Additional locations of the bytes: URLs, or absolute paths.
     pub from: Vec<String>,
     /// The database or data directory to create.
@@ -109,6 +112,7 @@ impl RestoreRequest {
             commit: None,
             no_migrate: false,
             allow_schema_difference: false,
+            allow_unproved: false,
             from: Vec::new(),
             destination,
         }
@@ -137,6 +141,7 @@ impl RestoreRequest {
             only_commit: false,
             only_physical,
             or_physical: true,
+            allow_unproved: self.allow_unproved,
         }
     }
 }

@@ -29,6 +29,8 @@ pub struct CandidateQuery<'a> {
     pub unchecked: bool,
     /// True if the nearest backup is sufficient, without a check that migrations lead to the commit.
     pub stays: bool,
+    /// True if the schema of the commit need not be known.
+    pub allow_unproved: bool,
 }
 
 /// Returns the database to restore from. It is the database that the user has named, else the default
@@ -163,6 +165,7 @@ pub fn candidates(
         (!query.verified_only || row.is_verified()) && in_time(row) && !(query.no_dumps && is_dump(row))
     });
     let search = Search {
+        allow_unproved: query.allow_unproved,
         commit,
         repository: workspace.repository()?,
         ledger: workspace.ledger()?,

@@ -27,6 +27,8 @@ pub struct TargetQuery<'a> {
     pub only_physical: bool,
     /// True if physical backups are considered for a commit to which no dump leads.
     pub or_physical: bool,
+    /// True if the schema of the commit need not be known.
+    pub allow_unproved: bool,
 }
 
 /// A backup, and the way from it to the wanted commit.
@@ -40,6 +42,8 @@ pub struct Target {
     pub forward: Option<MigrationPlan>,
     /// The expected schema after the migrations.
     pub expected: Expected,
+    /// The reason why the schema of the commit is not known, if that is allowed.
+    pub unproved: Option<String>,
 }
 
 impl Target {
@@ -51,14 +55,15 @@ impl Target {
     /// this program lead to the commit.
     pub fn find(query: &TargetQuery<'_>, workspace: &Workspace) -> Result<Self, Error> {
         let (entry, commit) = locate(query, workspace)?;
-        let CommitPlan { forward, expected, unseen } = plan(&entry, commit, workspace)?;
+        let CommitPlan { forward, expected, unseen, unproved } =
+            plan(&entry, commit, query.allow_unproved, workspace)?;
         if let Some((first, more)) = unseen.split_first() {
             let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
             workspace.reporter().warning(&format!(
                 "{first}{more} count as schema, differ between the two commits, and are not run"
             ));
         }
-        Ok(Self { entry, commit, forward, expected })
+        Ok(Self { entry, commit, forward, expected, unproved })
     }
 
     /// Finds a physical backup for a point-in-time recovery. The commit at that time is unknown, so
@@ -70,7 +75,7 @@ impl Target {
     ) -> Result<Self, Error> {
         let (entry, _) = locate_for(query, until, workspace)?;
         let commit = Oid::from(&entry.backup.commit);
-        Ok(Self { entry, commit, forward: None, expected: Expected::Unknown })
+        Ok(Self { entry, commit, forward: None, expected: Expected::Unknown, unproved: None })
     }
 }
 
@@ -87,7 +92,7 @@ pub(super) fn locate_for(
         return last_before(*at, query, workspace);
     }
     let (entry, commit) = locate(query, workspace)?;
-    plan(&entry, commit, workspace)?;
+    plan(&entry, commit, query.allow_unproved, workspace)?;
     Ok((entry, commit))
 }
 
@@ -111,9 +116,15 @@ fn last_before(at: Timestamp, query: &TargetQuery<'_>, workspace: &Workspace) ->
 }
 
 /// Plans the way from the backup to the commit.
-fn plan(entry: &Entry, commit: Oid, workspace: &Workspace) -> Result<CommitPlan, Error> {
+fn plan(
+    entry: &Entry,
+    commit: Oid,
+    allow_unproved: bool,
+    workspace: &Workspace,
+) -> Result<CommitPlan, Error> {
     let (repository, ledger, config) = (workspace.repository()?, workspace.ledger()?, workspace.config()?);
-    Ok(CommitPlanner::to(commit, repository, ledger, config).from(entry)??)
+    let planner = CommitPlanner::to(commit, repository, ledger, config);
+    Ok(planner.allow_unproved(allow_unproved).from(entry)??)
 }
 
 /// Returns the script of the commit that masks confidential data, if one is configured.
@@ -183,6 +194,7 @@ fn of_commit(commit: Oid, query: &TargetQuery<'_>, workspace: &Workspace) -> Res
         stays: query.no_migrate,
         tool: (!query.only_physical).then(|| Program::PgDump.name()),
         no_dumps: query.only_physical,
+        allow_unproved: query.allow_unproved,
         limit: 10,
         ..CandidateQuery::default()
     };

@@ -71,6 +71,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         limit: args.limit,
         unchecked: args.no_check,
         stays: false,
+        allow_unproved: false,
     };
     let candidates = candidates(&query, commit, &overview, context)?;
     if context.ui.wants_json() {

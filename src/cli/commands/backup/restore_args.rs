@@ -113,6 +113,10 @@ pub(super) struct RestoreArgs {
     #[arg(long)]
     pub(super) allow_schema_difference: bool,
 
+    /// Run migrations even if the schema of the commit is not known, so that nothing is proved
+    #[arg(long)]
+    pub(super) allow_unproved: bool,
+
     /// Only backups of this configured database; its server is the default target server
     #[arg(short, long, value_name = "NAME")]
     pub(super) database: Option<DatabaseName>,
@@ -195,6 +199,7 @@ impl RestoreArgs {
             commit: self.commit.clone(),
             no_migrate: self.no_migrate,
             allow_schema_difference: self.allow_schema_difference,
+            allow_unproved: self.allow_unproved,
             from: self.from.absolute(context)?,
             ..RestoreRequest::new(self.backup.clone(), destination)
         })

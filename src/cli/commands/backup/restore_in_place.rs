@@ -1,7 +1,9 @@
 //! `git pggit backup restore --in-place`, `restore list`, `resume`, `abort` and `finish`.
 
 use super::restore_args::{Unfinished, Which};
-use crate::cli::restores::{failed, recorded, warn_not_marked, warn_of_difference, watch_signals};
+use crate::cli::restores::{
+    failed, recorded, tell_proof, warn_not_marked, warn_of_difference, warn_of_state, watch_signals,
+};
 use crate::cli::{Context, logging};
 use crate::failure::{Code, Failure};
 use crate::output::restore::{FinishedRestore, RestoreStatusOutput, UnfinishedRestores};
@@ -51,6 +53,8 @@ fn go_on(restore: UnfinishedRestore<'_>, context: &Context) -> Result<(), Failur
     let Replaced { id, place, backup, commit, made, status, recorded: result } = replaced;
     if let Some(outcome) = made {
         warn_of_difference(outcome.schema.as_ref(), context);
+        warn_of_state(&outcome, context);
+        tell_proof(&outcome.proof, context);
         if let Created::Database(made) = &outcome.made {
             warn_not_marked(made.info.dbname(), made.not_marked.as_deref(), context);
         }

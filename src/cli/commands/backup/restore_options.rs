@@ -40,7 +40,7 @@ const DATABASE: &[Form] = &[Into, ReplaceDatabase];
 const DIRECTORY: &[Form] = &[To, ReplaceDirectory];
 
 /// The forms for which each option is valid.
-const MEANING: [(&str, &[Form]); 30] = [
+const MEANING: [(&str, &[Form]); 31] = [
     ("backup", NEW),
     ("into", DATABASE),
     ("to", DIRECTORY),
@@ -59,6 +59,7 @@ const MEANING: [(&str, &[Form]); 30] = [
     ("check_schema", DIRECTORY),
     ("start", &[To]),
     ("allow_schema_difference", NEW),
+    ("allow_unproved", NEW),
     ("database", NEW),
     ("from", NEW),
     ("maintenance_db", DATABASE),
@@ -76,13 +77,15 @@ const MEANING: [(&str, &[Form]); 30] = [
 const POINT: [&str; 5] = ["at", "lsn", "restore_point", "xid", "to_latest"];
 
 /// Pairs of option groups that exclude each other, because one makes the other meaningless.
-const APART: [(&[&str], &[&str]); 5] = [
+const APART: [(&[&str], &[&str]); 6] = [
     // The WAL determines which commit a point in time is at.
-    (&POINT, &["commit", "no_migrate", "check_schema", "allow_schema_difference"]),
+    (&POINT, &["commit", "no_migrate", "check_schema", "allow_schema_difference", "allow_unproved"]),
     // Only a whole database is at a commit and compared with its schema.
-    (&["schema", "table"], &["commit", "allow_schema_difference"]),
+    (&["schema", "table"], &["commit", "allow_schema_difference", "allow_unproved"]),
     (&["schema"], &["table"]),
     (&["commit"], &["no_migrate"]),
+    // Without migrations the database stays at the commit of the backup.
+    (&["no_migrate"], &["allow_unproved"]),
     // The server that is started and kept running never archives WAL.
     (&["start"], &["archive_mode"]),
 ];
@@ -188,6 +191,7 @@ mod tests {
         check_schema             - x - x
         start                    - x - -
         allow_schema_difference  x x x x
+        allow_unproved           x x x x
         database                 x x x x
         from                     x x x x
         maintenance_db           x - x -

@@ -2,7 +2,7 @@
 
 use super::restore_args::RestoreArgs;
 use crate::cli::Context;
-use crate::cli::restores::{recorded, warn_not_marked, warn_of_difference};
+use crate::cli::restores::{recorded, tell_proof, warn_not_marked, warn_of_difference, warn_of_state};
 use crate::failure::Failure;
 use crate::output::restore::{
     RestorePlanOutput, RestoredDatabase, RestoredDirectory, print_database, print_directory, print_plan,
@@ -38,6 +38,7 @@ pub(super) fn outcome(
 ) -> Result<(), Failure> {
     recorded(plan.record(&outcome), context);
     warn_of_difference(outcome.schema.as_ref(), context);
+    warn_of_state(&outcome, context);
     let target = plan.target();
     match &outcome.made {
         Created::Database(made) => {
@@ -51,6 +52,9 @@ pub(super) fn outcome(
             context.ui.json(&RestoredDirectory::new(target, &outcome, made))?;
         }
         Created::Directory(made) => print_directory(target, &outcome, made, &context.ui)?,
+    }
+    if !context.ui.wants_json() || !outcome.proof.is_some() {
+        tell_proof(&outcome.proof, context);
     }
     match outcome.made {
         Created::Directory(CreatedDirectory { path, server: Some(Err(error)), .. }) => {
