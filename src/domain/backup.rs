@@ -113,10 +113,10 @@ pub struct Postgres {
     /// System identifier of the cluster; text, as it exceeds 53 bits. Absent if it is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system_identifier: Option<Line>,
-    /// Timeline; absent if the backup is no copy of a cluster.
+    /// Timeline; absent if it is not a physical backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeline: Option<u32>,
-    /// LSN at which the backup begins in the write-ahead log; absent if it is no copy of a cluster.
+    /// LSN at which the backup begins in the WAL; absent if it is no copy of a cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_lsn: Option<Lsn>,
     /// LSN at which recovery becomes consistent; absent if it is no copy of a cluster.

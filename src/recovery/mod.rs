@@ -30,6 +30,7 @@ mod rank;
 mod recovery_conf;
 pub mod restore;
 mod schema_diff;
+mod schema_objects;
 mod server;
 mod space;
 mod staging;

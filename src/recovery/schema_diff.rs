@@ -2,6 +2,8 @@
 
 use similar::TextDiff;
 
+use super::schema_objects::summary;
+
 /// The maximum number of lines of a schema difference that are shown.
 const LINES_MAX: usize = 200;
 
@@ -14,8 +16,19 @@ pub struct IgnoreInDiff {
     pub privileges: bool,
 }
 
-/// Returns the difference between two schemas in the format of `diff -u`; `None` if they are equal.
-/// Both inputs are normalized outputs of `pg_dump --schema-only`.
+impl IgnoreInDiff {
+    /// Returns true if the line is a statement that may differ.
+    fn includes(self, line: &str) -> bool {
+        let owner = line.starts_with("ALTER ") && line.contains(" OWNER TO ") && line.ends_with(';');
+        let privilege =
+            ["GRANT ", "REVOKE ", "ALTER DEFAULT PRIVILEGES "].iter().any(|word| line.starts_with(word));
+        (self.owners && owner) || (self.privileges && privilege)
+    }
+}
+
+/// Returns the difference between two schemas; `None` if they are equal. It begins with one line for each
+/// object that differs, and continues in the format of `diff -u`. Both inputs are normalized outputs of
+/// `pg_dump --schema-only`.
 pub fn diff_schemas(expected: &[u8], actual: &[u8], leniency: IgnoreInDiff) -> Option<String> {
     let lenient = leniency != IgnoreInDiff::default();
     let side = |schema: &[u8]| match lenient {
@@ -25,6 +38,8 @@ pub fn diff_schemas(expected: &[u8], actual: &[u8], leniency: IgnoreInDiff) -> O
     if expected == actual {
         return None;
     }
+    let (old, new) = (String::from_utf8_lossy(expected), String::from_utf8_lossy(actual));
+    let mut summary = summary(&old, &new, &|line| leniency.includes(line));
     let (expected, actual) = (side(expected), side(actual));
     if expected == actual {
         return None;
@@ -35,19 +50,15 @@ pub fn diff_schemas(expected: &[u8], actual: &[u8], leniency: IgnoreInDiff) -> O
     if text.lines().nth(LINES_MAX).is_some() {
         lines.push("...");
     }
-    Some(lines.join("\n"))
+    summary.push(lines.join("\n"));
+    Some(summary.join("\n"))
 }
 
 /// Returns the statements of a schema without the parts that may differ. SQL comments name owners
 /// too, so they are removed.
 fn comparable(schema: &str, leniency: IgnoreInDiff) -> String {
-    let differs = |line: &str| {
-        let owner = line.starts_with("ALTER ") && line.contains(" OWNER TO ") && line.ends_with(';');
-        let privilege =
-            ["GRANT ", "REVOKE ", "ALTER DEFAULT PRIVILEGES "].iter().any(|word| line.starts_with(word));
-        (leniency.owners && owner) || (leniency.privileges && privilege)
-    };
-    let kept = schema.lines().filter(|line| !line.is_empty() && !line.starts_with("--") && !differs(line));
+    let is_kept = |line: &&str| !line.is_empty() && !line.starts_with("--") && !leniency.includes(line);
+    let kept = schema.lines().filter(is_kept);
     kept.flat_map(|line| [line, "\n"]).collect()
 }
 
@@ -63,6 +74,7 @@ mod tests {
         let b = A.replace("a integer", "a bigint");
         let shown = diff_schemas(A.as_bytes(), b.as_bytes(), IgnoreInDiff::default()).unwrap();
         assert!(shown.contains("-    a integer\n+    a bigint"), "{shown}");
+        assert!(shown.starts_with("~ column public.t.a: integer -> bigint\n--- expected\n"), "{shown}");
     }
 
     #[test]

@@ -273,8 +273,12 @@ fn rows_differ(table: &Table, expected: &TableSum, found: &TableSum, comparable:
         .then(|| format!("table {table} has other rows than were recorded"))
 }
 
-/// Returns the first lines of `difference` that were added or removed.
+/// Returns the first objects that differ, or else the first lines of `difference` that were added or removed.
 fn first_lines(difference: &str) -> String {
+    let objects: Vec<&str> = difference.lines().take_while(|line| !line.starts_with("--- ")).take(3).collect();
+    if !objects.is_empty() {
+        return excerpt::short(&objects.join(", "));
+    }
     let statement = |line: &&str| {
         let text = line.trim_start_matches(['-', '+']).trim();
         line.starts_with(['-', '+'])
@@ -294,6 +298,8 @@ mod tests {
     fn of_a_difference_the_first_lines_are_told() {
         let text = "--- expected\n+++ restored\n@@ -1 +1 @@\n a\n-\n-SET x = 1;\n-  b\n+  c\n+d\n-e";
         assert_eq!(first_lines(text), "- b + c +d");
+        let with_objects = format!("+ table public.t\n~ view public.v\n{text}");
+        assert_eq!(first_lines(&with_objects), "+ table public.t, ~ view public.v");
     }
 
     #[test]

@@ -336,3 +336,14 @@ fn the_example_restores_to_a_commit_through_the_library() {
     assert!(log.contains("restored"), "{log}");
     assert!(run(&["HEAD", &history.copy()]).fails(1).stderr_text().contains("already exists"));
 }
+
+#[test]
+fn a_tool_can_be_chosen() {
+    let history = History::new();
+    history.backup("one");
+    for asked in ["HEAD", "latest", "one"] {
+        let said = history.restore(asked, &["--tool", "pg_basebackup"]).fails(10).stderr_text();
+        assert!(said.starts_with("error: "), "{said}");
+    }
+    history.restore("HEAD", &["--tool", "pg_dump"]).success();
+}

@@ -12,7 +12,8 @@ use crate::workspace::{Workspace, connect};
 named_enum! {
     /// The level of a proof, the strongest first.
     ProofLevel("level of a proof") {
-        /// The schema equals the schema that was recorded with a backup of the commit.
+        /// The schema equals the schema that was recorded with a backup of the commit, or of a commit with
+        /// the same migrations.
         RecordedSchema = "recorded-schema",
         /// The schema equals the schema that all migrations of the commit create in an empty database.
         BuiltSchema = "built-schema",

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::target::TargetQuery;
-use crate::domain::{DatabaseName, RecoveryTarget, TableName};
+use crate::domain::{DatabaseName, Line, RecoveryTarget, TableName};
 use crate::recovery::{Archiving, IgnoreInDiff, Selection};
 
 /// The version of the request format. The journal of an in-place restore contains a request.
@@ -21,6 +21,9 @@ pub struct RestoreRequest {
     pub what: String,
     /// The database whose backups are considered; `None` for all.
     pub database: Option<DatabaseName>,
+    /// The tool whose backups are considered; `None` for all.
+    #[serde(default)]
+    pub tool: Option<Line>,
     /// The commit to migrate to. Only valid with a backup.
     pub commit: Option<String>,
     /// True if the database stays at the commit of the backup. Only valid with a commit.
@@ -109,6 +112,7 @@ impl RestoreRequest {
             version: VERSION,
             what: what.into(),
             database: None,
+            tool: None,
             commit: None,
             no_migrate: false,
             allow_schema_difference: false,
@@ -135,6 +139,7 @@ impl RestoreRequest {
         TargetQuery {
             what: &self.what,
             database: self.database.as_ref(),
+            tool: self.tool.as_ref(),
             commit: self.commit.as_deref(),
             // After a point-in-time recovery the commit is unknown, so no migration can run.
             no_migrate: self.no_migrate || *self.until() != RecoveryTarget::Immediate,

@@ -3,7 +3,7 @@
 use super::search::{CandidateQuery, candidates, chosen, one_database, warn_of_passed_over};
 use super::{Refusal, records_for};
 use crate::config::DatabaseConfig;
-use crate::domain::{BackupSelector, DatabaseName, RecoveryTarget, Status, Timestamp};
+use crate::domain::{BackupSelector, DatabaseName, Line, RecoveryTarget, Status, Timestamp};
 use crate::git::Oid;
 use crate::ledger::{self, Entry, Filter, Row};
 use crate::recovery::{Candidate, CommitPlan, CommitPlanner, Error, Expected, MigrationPlan};
@@ -17,6 +17,8 @@ pub struct TargetQuery<'a> {
     pub what: &'a str,
     /// The database whose backups are considered; `None` for all.
     pub database: Option<&'a DatabaseName>,
+    /// The tool whose backups are considered; `None` for all.
+    pub tool: Option<&'a Line>,
     /// The commit to migrate to. Only valid with a backup.
     pub commit: Option<&'a str>,
     /// True if the database stays at the commit of the backup. Only valid with a commit.
@@ -102,6 +104,7 @@ fn last_before(at: Timestamp, query: &TargetQuery<'_>, workspace: &Workspace) ->
     let filter = Filter {
         databases: one_database(query.database, overview, workspace)?,
         statuses: vec![Status::Completed],
+        tools: query.tool.cloned().into_iter().collect(),
         ..Filter::default()
     };
     let in_time = |row: &Row<'_>| {
@@ -157,7 +160,8 @@ fn named(query: &TargetQuery<'_>, workspace: &Workspace) -> Result<Entry, Error>
         BackupSelector::Latest | BackupSelector::Oldest => one_database(query.database, overview, workspace)?,
         BackupSelector::Id(_) | BackupSelector::Text(_) => query.database.into_iter().cloned().collect(),
     };
-    let row = overview.find(&selector, &Filter { databases, ..Filter::default() })?;
+    let tools = query.tool.cloned().into_iter().collect();
+    let row = overview.find(&selector, &Filter { databases, tools, ..Filter::default() })?;
     Ok(workspace.ledger()?.entry(&row)?)
 }
 
@@ -192,14 +196,14 @@ fn of_commit(commit: Oid, query: &TargetQuery<'_>, workspace: &Workspace) -> Res
     let wanted = CandidateQuery {
         databases: one_database(query.database, overview, workspace)?,
         stays: query.no_migrate,
-        tool: (!query.only_physical).then(|| Program::PgDump.name()),
+        tool: query.tool.map(Line::as_str).or((!query.only_physical).then(|| Program::PgDump.name())),
         no_dumps: query.only_physical,
         allow_unproved: query.allow_unproved,
         limit: 10,
         ..CandidateQuery::default()
     };
     let mut found = candidates(&wanted, commit, overview, workspace)?;
-    if query.or_physical && !query.only_physical && !found.iter().any(Candidate::is_eligible) {
+    if query.or_physical && !query.only_physical && query.tool.is_none() && !found.iter().any(Candidate::is_eligible) {
         let wanted = CandidateQuery { tool: None, no_dumps: true, ..wanted };
         let others = candidates(&wanted, commit, overview, workspace)?;
         if others.iter().any(Candidate::is_eligible) {

@@ -117,6 +117,10 @@ pub(super) struct RestoreArgs {
     #[arg(long)]
     pub(super) allow_unproved: bool,
 
+    /// Only backups of this tool
+    #[arg(long, value_name = "TOOL")]
+    pub(super) tool: Option<Line>,
+
     /// Only backups of this configured database; its server is the default target server
     #[arg(short, long, value_name = "NAME")]
     pub(super) database: Option<DatabaseName>,
@@ -196,6 +200,7 @@ impl RestoreArgs {
         };
         Ok(RestoreRequest {
             database: self.database.clone(),
+            tool: self.tool.clone(),
             commit: self.commit.clone(),
             no_migrate: self.no_migrate,
             allow_schema_difference: self.allow_schema_difference,

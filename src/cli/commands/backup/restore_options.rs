@@ -40,7 +40,7 @@ const DATABASE: &[Form] = &[Into, ReplaceDatabase];
 const DIRECTORY: &[Form] = &[To, ReplaceDirectory];
 
 /// The forms for which each option is valid.
-const MEANING: [(&str, &[Form]); 31] = [
+const MEANING: [(&str, &[Form]); 32] = [
     ("backup", NEW),
     ("into", DATABASE),
     ("to", DIRECTORY),
@@ -60,6 +60,7 @@ const MEANING: [(&str, &[Form]); 31] = [
     ("start", &[To]),
     ("allow_schema_difference", NEW),
     ("allow_unproved", NEW),
+    ("tool", NEW),
     ("database", NEW),
     ("from", NEW),
     ("maintenance_db", DATABASE),
@@ -192,6 +193,7 @@ mod tests {
         start                    - x - -
         allow_schema_difference  x x x x
         allow_unproved           x x x x
+        tool                     x x x x
         database                 x x x x
         from                     x x x x
         maintenance_db           x - x -
