@@ -11,17 +11,17 @@ use super::{
 };
 
 named_enum! {
-    /// How far a backup has come in its life.
+    /// The state of a backup.
     Status("status") {
-        /// Registered; its bytes are not complete.
+        /// The backup is registered; the bytes are not complete.
         InProgress = "in_progress",
         /// All bytes are durable.
         Completed = "completed",
         /// The attempt ended without a usable backup.
         Failed = "failed",
-        /// Policy ended its life; the bytes may still be there.
+        /// Policy expired the backup; the bytes may still exist.
         Expired = "expired",
-        /// The bytes are gone.
+        /// The bytes were deleted.
         Deleted = "deleted",
     }
 }
@@ -29,25 +29,25 @@ named_enum! {
 named_enum! {
     /// The type of a backup.
     BackupType("backup type") {
-        /// Everything; needs no other backup.
+        /// All data; depends on no other backup.
         Full = "full",
         /// The changes since the previous backup of any type.
         Incremental = "incremental",
         /// The changes since a full backup.
         Differential = "differential",
-        /// A copy made by a file system, a volume or a cloud; needs no other.
+        /// A snapshot of a file system, a volume or a cloud; depends on no other backup.
         Snapshot = "snapshot",
     }
 }
 
 named_enum! {
-    /// How a backup was verified.
+    /// The kind of a verification.
     VerificationKind("verification kind") {
-        /// Its bytes are those that were written.
+        /// The checksums of the stored bytes match.
         Checksum = "checksum",
-        /// Its parts are complete and readable by its tool.
+        /// The parts of the backup are complete, and the backup tool can read them.
         IntegrityCheck = "integrity_check",
-        /// It was restored into a scratch cluster and queried.
+        /// The backup was restored into a scratch cluster and queried.
         RestoreTest = "restore_test",
     }
 }
@@ -55,11 +55,11 @@ named_enum! {
 named_enum! {
     /// The verdict of a verification.
     VerificationStatus("verification status") {
-        /// It can be relied on.
+        /// The backup is usable.
         Passed = "passed",
-        /// It cannot be relied on.
+        /// The backup is not usable.
         Failed = "failed",
-        /// It can be relied on, and there is something to look at.
+        /// The backup is usable, but a finding needs attention.
         Warning = "warning",
     }
 }
@@ -67,86 +67,86 @@ named_enum! {
 named_enum! {
     /// The relation of a restored database or directory to an existing one.
     RestoreMode("restore mode") {
-        /// Something new, beside everything that is there.
+        /// A clone: a new database or directory; no existing one changes.
         Clone = "clone",
-        /// In the place of what was there.
+        /// An in-place restore: the existing database or directory is replaced.
         Disaster = "disaster",
     }
 }
 
-/// The program that made the bytes.
+/// The backup tool that wrote the bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tool {
-    /// `pg_dump`, `pgbackrest`, ...
+    /// The name of the tool: `pg_dump`, `pgbackrest`, ...
     pub name: Line,
-    /// Its own version text; absent if it is not known.
+    /// The version as the tool prints it; absent if unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<Line>,
 }
 
-/// That the bytes are encrypted, and with which key; never the key.
+/// The encryption of the bytes. It names the key and never contains the key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Encryption {
-    /// Name of the key or of the recipient.
+    /// The name of the key or of the recipient.
     pub key_id: Line,
 }
 
-/// One stored piece of a backup.
+/// A stored part of a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Artifact {
-    /// Its name within the location.
+    /// The name of the artifact within the location.
     pub name: Line,
-    /// Bytes of its content.
+    /// Size of the content, in bytes.
     pub size_bytes: u64,
-    /// Bytes that it takes in the store.
+    /// Size in the store, in bytes.
     pub stored_bytes: u64,
-    /// Digest of its content, uncompressed and not encrypted.
+    /// The digest of the content before compression and encryption.
     pub digest: Digest,
 }
 
-/// The server that was backed up, as it was then.
+/// The server and the database at the time of the backup.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Postgres {
-    /// The server's version: `15.18`; absent if it is not known.
+    /// The version of the server: `15.18`; absent if unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<Line>,
-    /// System identifier of the cluster; text, as it exceeds 53 bits. Absent if it is not known.
+    /// The system identifier of the cluster, as text because it exceeds 53 bits; absent if unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system_identifier: Option<Line>,
-    /// Timeline; absent if it is not a physical backup.
+    /// The timeline; absent if the backup is not a physical backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeline: Option<u32>,
-    /// LSN at which the backup begins in the WAL; absent if it is no copy of a cluster.
+    /// The LSN at which the WAL of the backup begins; absent if the backup is not a physical backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_lsn: Option<Lsn>,
-    /// LSN at which recovery becomes consistent; absent if it is no copy of a cluster.
+    /// The LSN at which recovery becomes consistent; absent if the backup is not a physical backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_lsn: Option<Lsn>,
-    /// Name of the database in its cluster; absent if it is not known.
+    /// The name of the database in the cluster; absent if unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dbname: Option<String>,
-    /// Bytes of the database or cluster in the server; absent if they are not known.
+    /// Size of the database or cluster on the server, in bytes; absent if unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size_bytes: Option<u64>,
-    /// Character set encoding of the database; absent if it is not known.
+    /// The character set encoding of the database; absent if unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoding: Option<Line>,
-    /// `LC_COLLATE` of the database; absent if it is not known.
+    /// `LC_COLLATE` of the database; absent if unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub collate: Option<Line>,
-    /// `LC_CTYPE` of the database; absent if it is not known.
+    /// `LC_CTYPE` of the database; absent if unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ctype: Option<Line>,
-    /// `libc`, `icu` or `builtin`; absent before PostgreSQL 15.
+    /// The locale provider: `libc`, `icu` or `builtin`; absent before PostgreSQL 15.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locale_provider: Option<Line>,
     /// The locale of the provider `icu` or `builtin`; absent for `libc`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locale: Option<Line>,
-    /// Collation rules of the provider `icu`; absent if there are none.
+    /// The collation rules of the provider `icu`; absent if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub icu_rules: Option<String>,
-    /// The locale of the amounts of type money in a dump of the database; absent if it is not known.
+    /// `lc_monetary`: the locale of values of type `money` in a dump of the database; absent if unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lc_monetary: Option<Line>,
     /// Settings of the database that may influence migrations; absent if there are none.
@@ -157,7 +157,7 @@ pub struct Postgres {
 /// A setting of a database for its sessions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Setting {
-    /// The role that the setting is limited to; absent if it is for all roles.
+    /// The role that the setting is limited to; absent if the setting is for all roles.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
     /// The name of the parameter.
@@ -166,160 +166,160 @@ pub struct Setting {
     pub value: String,
 }
 
-/// Somebody asked that this backup is kept whatever policy says.
+/// A hold of a backup. Policy does not expire a held backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Hold {
-    /// The event that set it; a release names it.
+    /// The event that set the hold; a release names this event.
     pub id: EventId,
-    /// Why.
+    /// The reason.
     pub reason: Line,
-    /// Since when.
+    /// The time at which the hold was set.
     pub at: Timestamp,
-    /// The person or program.
+    /// The person or program that set the hold.
     pub by: Line,
 }
 
-/// One verification and its verdict.
+/// A verification and its verdict.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Verification {
-    /// The event that recorded it.
+    /// The event that recorded the verification.
     pub id: EventId,
-    /// How it was verified.
+    /// The kind of the verification.
     pub kind: VerificationKind,
     /// The verdict.
     pub status: VerificationStatus,
-    /// When.
+    /// The time of the verification.
     pub at: Timestamp,
-    /// The person or program.
+    /// The person or program that verified the backup.
     pub by: Line,
-    /// Evidence; absent if there is none.
+    /// The evidence; absent if there is none.
     #[serde(default, skip_serializing_if = "Metadata::is_empty")]
     pub details: Metadata,
 }
 
-/// One restore that succeeded.
+/// A restore that succeeded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Restoration {
-    /// The event that recorded it.
+    /// The event that recorded the restore.
     pub id: EventId,
-    /// Beside what was there, or in its place.
+    /// The mode: a clone, or an in-place restore.
     pub mode: RestoreMode,
-    /// The database or directory that it became.
+    /// The restored database or directory.
     pub target: Location,
-    /// The commit that this is at.
+    /// The commit of the restored database or directory.
     pub commit: CommitId,
-    /// When it was done.
+    /// The time of the restore.
     pub at: Timestamp,
-    /// The person or program.
+    /// The person or program that restored the backup.
     pub by: Line,
-    /// On which machine.
+    /// The machine on which the restore ran.
     pub host: Line,
-    /// Evidence; absent if there is none.
+    /// The evidence; absent if there is none.
     #[serde(default, skip_serializing_if = "Metadata::is_empty")]
     pub details: Metadata,
 }
 
-/// Why an attempt failed.
+/// The reason why an attempt failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Failure {
-    /// Stable kebab-case name of the kind of failure: `interrupted`, ...
+    /// The kind of the failure, a stable name in kebab case: `interrupted`, ...
     pub code: Line,
-    /// In words; those of the tool where it had some.
+    /// The failure in words: the error message of the tool if there was one.
     pub message: String,
 }
 
-/// The attempt under way, or the last one.
+/// The running attempt, or the last one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Attempt {
-    /// 1 for the first.
+    /// The number of the attempt; 1 for the first.
     pub number: u32,
-    /// The process that works on it; absent if it is none of this program.
+    /// The process that runs the attempt; absent if it is not a process of this program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<Owner>,
 }
 
-/// One backup. Field names are those of the record file.
+/// A backup. The names of the fields are those of the record file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Backup {
-    /// Its id.
+    /// The id of the backup.
     pub id: BackupId,
-    /// Its name, for people; need not be unique.
+    /// The name of the backup, for people; not necessarily unique.
     pub name: BackupName,
     /// The configured database.
     pub database: DatabaseName,
     /// The schema commit.
     pub commit: CommitId,
-    /// The branch it was made for; absent if it was made for none.
+    /// The branch that the backup was made for; absent if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branch: Option<Line>,
-    /// The type.
+    /// The type of the backup.
     #[serde(rename = "type")]
     pub kind: BackupType,
-    /// The tool that made it.
+    /// The tool that made the backup.
     pub tool: Tool,
-    /// How far it has come.
+    /// The state of the backup.
     pub status: Status,
-    /// The attempt under way, or the last one; absent before the first.
+    /// The running attempt, or the last one; absent before the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<Attempt>,
-    /// The place of the bytes; absent until they are complete.
+    /// The location of the bytes; absent until the backup is completed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<Location>,
-    /// The id of the store that has the bytes; absent if it is no store of this program.
+    /// The id of the store that has the bytes; absent if it is not a store of this program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store_id: Option<Line>,
-    /// Bytes of the content; absent until they are complete.
+    /// Size of the content, in bytes; absent until the backup is completed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size_bytes: Option<u64>,
-    /// Bytes that it takes in the store; absent until they are complete.
+    /// Size in the store, in bytes; absent until the backup is completed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stored_bytes: Option<u64>,
-    /// The compression: `zstd:3`, `gzip`, `none`. Absent if that is not known.
+    /// The compression: `zstd:3`, `gzip`, `none`; absent if unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression: Option<Line>,
-    /// The encryption; absent if it is not encrypted.
+    /// The encryption; absent if the backup is not encrypted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
-    /// Digest of the main artifact's content; absent if it is not known.
+    /// The digest of the content of the main artifact; absent if unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
-    /// All stored pieces; absent until they are complete.
+    /// The artifacts of the backup; absent until the backup is completed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub artifacts: Vec<Artifact>,
-    /// The backups without which it cannot be restored; absent if there are none.
+    /// The dependencies: the backups that a restore of this backup needs; absent if there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub depends_on: Vec<Dependency>,
-    /// When it was registered.
+    /// The time of the registration.
     pub registered_at: Timestamp,
-    /// When the last attempt began; absent before the first.
+    /// The start of the last attempt; absent before the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
-    /// When it was complete; absent before that.
+    /// The time of the completion; absent before that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<Timestamp>,
-    /// When policy may end its life; absent if it is kept.
+    /// The time from which policy may expire the backup; absent if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
-    /// The person or program that registered it.
+    /// The person or program that registered the backup.
     pub created_by: Line,
-    /// On which machine.
+    /// The machine on which the backup was registered.
     pub host: Line,
-    /// The server, as it was then; absent if nothing is known about it.
+    /// The server and the database at the time of the backup; absent if unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub postgres: Option<Postgres>,
-    /// Tags, with an empty value where they have none; absent if there are none.
+    /// The tags by key; the value is empty if a tag has none. Absent if there are no tags.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<TagKey, Line>,
-    /// Reasons to keep it; absent if there are none.
+    /// The holds of the backup; absent if there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holds: Vec<Hold>,
     /// The verifications, oldest first; absent if there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub verifications: Vec<Verification>,
-    /// The restores, oldest first; absent if it was not restored.
+    /// The restores, oldest first; absent if there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub restores: Vec<Restoration>,
-    /// Why the last attempt failed; absent if it did not.
+    /// The reason why the last attempt failed; absent if the attempt did not fail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
     /// Further facts; absent if there are none.

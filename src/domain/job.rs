@@ -26,21 +26,21 @@ named_enum! {
 }
 
 named_enum! {
-    /// How far a job is.
+    /// The state of a job.
     JobState("job state") {
-        /// It waits for a worker.
+        /// The job waits for a worker.
         Ready = "ready",
-        /// A worker has it.
+        /// A worker runs the job.
         InProgress = "in_progress",
-        /// An attempt failed; another one follows.
+        /// An attempt failed; the job waits for the next attempt.
         WillRetry = "will_retry",
         /// The last attempt failed.
         PermanentlyFailed = "permanently_failed",
-        /// It is done.
+        /// The work is done.
         Completed = "completed",
-        /// Somebody did not want it any more.
+        /// A user cancelled the job.
         Cancelled = "cancelled",
-        /// It waits for somebody to resume it.
+        /// A user paused the job; the job waits until it is resumed.
         Paused = "paused",
     }
 }
@@ -58,17 +58,17 @@ impl JobState {
 }
 
 named_enum! {
-    /// How an attempt ended.
+    /// The outcome of an attempt.
     AttemptOutcome("outcome") {
         /// The work is done.
         Completed = "completed",
-        /// It failed.
+        /// The attempt failed.
         Failed = "failed",
-        /// Its worker was not heard of any more.
+        /// The lease of the worker expired.
         Lost = "lost",
-        /// Its worker ended and gave it back.
+        /// The worker stopped and returned the job to the queue.
         HandedBack = "handed_back",
-        /// Somebody cancelled the job meanwhile.
+        /// A user cancelled the job during the attempt.
         Cancelled = "cancelled",
     }
 }
@@ -76,37 +76,37 @@ named_enum! {
 /// The priority of a job. A higher one runs before a lower one.
 pub type Priority = i16;
 
-/// A backup to be made. What is not said here is as it is configured where the
-/// worker runs.
+/// A backup to make. Settings that are absent come from the configuration of the worker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BackupWork {
-    /// The id of the record, the same in every attempt.
+    /// The id of the backup, the same in every attempt.
     pub backup: BackupId,
-    /// The database.
+    /// The configured database.
     pub database: DatabaseName,
-    /// The commit it belongs to; absent if it is the one that the worker finds.
+    /// The schema commit of the backup; absent if the worker finds the commit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<CommitId>,
-    /// The branch; without a commit its tip when the job runs. Absent if it is made for none.
+    /// The branch that the backup is made for; absent if there is none. Without `commit`, the backup belongs
+    /// to the tip of the branch when the job runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branch: Option<Line>,
-    /// The commit recorded in the database does not count.
+    /// True if the commit recorded in the database is ignored.
     #[serde(default)]
     pub force: bool,
-    /// The commit recorded in the database counts more than `commit`: that is for
-    /// databases that are not marked. Absent if it does not.
+    /// True if the commit recorded in the database takes precedence over `commit`, so that `commit` is only
+    /// for databases without a recorded commit. Absent if false.
     #[serde(rename = "yields", default, skip_serializing_if = "std::ops::Not::not")]
     pub prefer_mark: bool,
-    /// The type of the backup; absent if it is the configured one.
+    /// The type of the backup; absent if the configuration chooses it.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub backup_type: Option<BackupType>,
-    /// The tool that makes it; absent if it is as configured.
+    /// The tool that makes the backup; absent if the configuration chooses it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool: Option<Line>,
-    /// The name of the backup; absent if it gets one when the job runs.
+    /// The name of the backup; absent if the name is chosen when the job runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<BackupName>,
-    /// Its tags; absent if there are none.
+    /// The tags of the backup; absent if there are none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<TagKey, Line>,
 }
@@ -114,11 +114,11 @@ pub struct BackupWork {
 /// A verification of a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VerifyWork {
-    /// The backup.
+    /// The id of the backup.
     pub backup: BackupId,
-    /// Its database.
+    /// The configured database of the backup.
     pub database: DatabaseName,
-    /// How it is verified.
+    /// The kind of the verification.
     #[serde(rename = "verification")]
     pub kind: VerificationKind,
 }
@@ -172,9 +172,9 @@ impl Work {
 pub struct RetryPolicy {
     /// The maximum number of attempts; at least 1.
     pub max_attempts: u32,
-    /// The delay after the first attempt.
+    /// The delay after the first attempt, in seconds.
     pub base_s: u64,
-    /// The maximum delay.
+    /// The maximum delay, in seconds.
     pub cap_s: u64,
 }
 
@@ -195,10 +195,10 @@ impl RetryPolicy {
     }
 }
 
-/// The time since the machine was started. It never goes back, unlike the wall clock.
+/// The time since the boot of the machine. Unlike the wall clock, it never goes back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BootTime {
-    /// The kernel's id of this boot.
+    /// The id of the boot, from the kernel.
     pub boot_id: Line,
     /// Milliseconds since the boot.
     pub millis: u64,
@@ -233,20 +233,20 @@ pub struct Lease {
 /// The report of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AttemptReport {
-    /// Its number, from 1.
+    /// The number of the attempt, from 1.
     pub number: u32,
-    /// The worker that made it.
+    /// The worker that ran the attempt.
     pub worker: Line,
-    /// When it began.
+    /// The start of the attempt.
     pub started_at: Timestamp,
-    /// When it ended.
+    /// The end of the attempt.
     pub ended_at: Timestamp,
-    /// How it ended.
+    /// The outcome of the attempt.
     pub outcome: AttemptOutcome,
     /// The error; absent if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
-    /// The end of what the tools said, without secrets; absent if they said nothing.
+    /// The last part of the output of the tools, without secrets; absent if there was none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub output: String,
 }
@@ -287,7 +287,7 @@ impl PendingNotification {
 pub enum AttemptEnd {
     /// The work is done.
     Completed {
-        /// The end of the output of the tools.
+        /// The last part of the output of the tools.
         output: String,
         /// True if a notification is to be sent.
         tell: bool,
@@ -298,14 +298,14 @@ pub enum AttemptEnd {
         error: Failure,
         /// True if another attempt may succeed.
         retry: bool,
-        /// The end of the output of the tools.
+        /// The last part of the output of the tools.
         output: String,
     },
     /// The worker stopped. The attempt does not count.
     HandedBack,
     /// The attempt was cancelled, and none of its processes is running.
     Cancelled {
-        /// The end of the output of the tools.
+        /// The last part of the output of the tools.
         output: String,
     },
 }
@@ -362,10 +362,10 @@ pub struct Job {
     pub created_at: Timestamp,
     /// The user who enqueued the job.
     pub created_by: Line,
-    /// The begin of the last attempt.
+    /// The start of the last attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
-    /// The time when the job was completed, failed for good or was cancelled.
+    /// The time at which the job was completed, failed permanently or was cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Timestamp>,
     /// The time of the last change.

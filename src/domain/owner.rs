@@ -5,16 +5,16 @@ use serde::{Deserialize, Serialize};
 
 use super::Line;
 
-/// Names one process of one boot of one machine, so that its death can be told
-/// from a process id that was given out again.
+/// A process of one boot of one machine. The boot and the start of the process distinguish a running process
+/// from a later one with the same process id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Owner {
-    /// Name of the machine.
+    /// The name of the machine.
     pub host: Line,
-    /// The kernel's id of this boot.
+    /// The id of the boot, from the kernel.
     pub boot_id: Line,
-    /// Process id.
+    /// The process id.
     pub pid: u32,
-    /// Start of the process in clock ticks after the boot.
+    /// The start of the process, in clock ticks after the boot.
     pub started_ticks: u64,
 }

@@ -26,12 +26,12 @@ impl VerificationKind {
 /// The result of all verifications of a backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 pub struct Verified {
-    /// The kind that is spoken of: one whose latest verdict is `failed`, else the
-    /// one that proves most.
+    /// The kind of the verification that decides: a kind whose latest verdict is `failed`, otherwise
+    /// the kind that proves most.
     pub kind: VerificationKind,
-    /// Its latest verdict.
+    /// The latest verdict of this kind.
     pub status: VerificationStatus,
-    /// When that was.
+    /// The time of the latest verdict.
     pub at: Timestamp,
 }
 
