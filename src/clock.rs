@@ -8,17 +8,16 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::domain::{BootTime, Line, Timestamp};
 
-/// Tells the time.
+/// A source of the current time.
 pub trait Clock: Send + Sync {
-    /// The time now, in UTC.
+    /// Returns the current time, in UTC.
     fn now(&self) -> Timestamp;
 
-    /// How long this machine has been running: a clock that nobody sets back,
-    /// and that is the same for all processes.
+    /// Returns the time since the boot of the machine. It never goes back and is the same for all processes.
     fn uptime(&self) -> BootTime;
 }
 
-/// The clock of this machine.
+/// The clock of the machine.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct System;
 
@@ -38,12 +37,12 @@ impl Clock for System {
     }
 }
 
-/// A clock that stands still until it is moved by hand.
+/// A clock for tests. Its time changes only by [`Self::set`] and [`Self::advance`].
 #[derive(Debug)]
 pub struct Manual(Mutex<(Timestamp, u64)>);
 
 impl Manual {
-    /// A clock that shows `at`.
+    /// Creates a clock with the time `at`.
     pub fn at(at: Timestamp) -> Self {
         Self(Mutex::new((at, 0)))
     }

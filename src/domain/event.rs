@@ -127,12 +127,12 @@ bodies! {
         backup_type: BackupType = "type",
         /// The tool that makes the backup.
         tool: Tool,
-        /// The backups that it depends on.
+        /// The backups that the registered backup depends on.
         #[serde(default)]
         depends_on: Vec<Dependency>,
-        /// The time when policy may expire it.
+        /// The time from which policy may expire the backup.
         expires_at: Option<Timestamp>,
-        /// The tags from the beginning.
+        /// The tags at the registration.
         #[serde(default)]
         tags: BTreeMap<TagKey, Line>,
         /// Further facts.
@@ -141,11 +141,11 @@ bodies! {
     }
     /// An attempt began.
     Started = "started" {
-        /// 1 for the first.
+        /// The number of the attempt; 1 for the first.
         attempt: u32,
-        /// The process that works on it, if it is a process of this program.
+        /// The process that runs the attempt, if it is a process of this program.
         owner: Option<Owner>,
-        /// The time of the begin, if it is not the time of the event.
+        /// The start of the attempt, if it is not the time of the event.
         started_at: Option<Timestamp>,
     }
     /// All bytes are durable.
@@ -173,15 +173,15 @@ bodies! {
         /// All artifacts.
         #[serde(default)]
         artifacts: Vec<Artifact>,
-        /// The time of the begin, if there is no `started` event.
+        /// The start of the attempt, if there is no `started` event.
         started_at: Option<Timestamp>,
-        /// The time of the end, if it is not the time of the event.
+        /// The end of the attempt, if it is not the time of the event.
         completed_at: Option<Timestamp>,
-        /// The server at the time of the backup.
+        /// The server and the database at the time of the backup.
         postgres: Option<Postgres>,
         /// The version of the tool.
         tool_version: Option<Line>,
-        /// Further facts. They are added to those of the registration.
+        /// Further facts, in addition to the facts of the registration.
         #[serde(default)]
         metadata: Metadata,
     }

@@ -90,7 +90,7 @@ pub struct BackupWork {
     /// to the tip of the branch when the job runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branch: Option<Line>,
-    /// True if the commit recorded in the database is ignored.
+    /// True if the requested commit takes precedence over the commit recorded in the database.
     #[serde(default)]
     pub force: bool,
     /// True if the commit recorded in the database takes precedence over `commit`, so that `commit` is only

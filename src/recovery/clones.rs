@@ -19,13 +19,13 @@ const LABEL: &str = "git-pggit: clone ";
 pub struct CloneLabel {
     /// The configured database.
     pub database: DatabaseName,
-    /// The commit that it is at.
+    /// The commit of the clone database.
     pub commit: CommitId,
-    /// The backup that it was made from.
+    /// The backup that the clone was restored from.
     pub backup: BackupId,
-    /// When it was made.
+    /// The time at which the clone was created.
     pub at: Timestamp,
-    /// The process that it ends with; absent if it stays until it is stopped.
+    /// The owner process, at whose exit the clone is dropped; absent if the clone stays until it is stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<Owner>,
 }

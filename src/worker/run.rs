@@ -27,28 +27,28 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// The condition on which a worker exits by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Never.
+    /// The worker does not exit by itself.
     Forever,
-    /// When no job is due.
+    /// The worker exits when no job is due.
     UntilIdle,
-    /// After one job.
+    /// The worker exits after one job.
     Once,
 }
 
 /// The settings of a worker.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Its name.
+    /// The name of the worker.
     pub worker: Line,
     /// The maximum number of concurrent jobs.
     pub concurrency: usize,
-    /// The time without a heartbeat after which other workers may claim its jobs.
+    /// The time without a heartbeat after which other workers may claim the jobs of this worker.
     pub lease: Duration,
     /// The interval of polling the queue when no notification arrives.
     pub poll: Duration,
     /// The time that running jobs have to finish on shutdown.
     pub grace: Duration,
-    /// The condition on which it exits by itself.
+    /// The condition on which the worker exits by itself.
     pub mode: Mode,
 }
 
@@ -67,7 +67,7 @@ pub struct Worker {
     pub queue: Arc<dyn Queue>,
     /// Runs the jobs.
     pub runner: Arc<dyn Runner>,
-    /// The listeners of its events.
+    /// The listeners of the events of the worker.
     pub hub: Hub,
     /// The periodic tasks.
     pub periodic_tasks: Vec<Box<dyn PeriodicTask>>,
@@ -84,7 +84,7 @@ pub struct Worker {
 pub struct Summary {
     /// The number of completed jobs.
     pub completed: u64,
-    /// The number of attempts that ended otherwise.
+    /// The number of attempts that did not complete their job.
     pub failed: u64,
 }
 

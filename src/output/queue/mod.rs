@@ -96,7 +96,7 @@ impl From<&Job> for JobOutput {
     }
 }
 
-/// The jobs of the queue, or those that were changed.
+/// The jobs of the queue, or the jobs that were changed.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct JobList {
     /// The jobs.
@@ -108,13 +108,13 @@ impl ListOutput for JobList {
     type Element = JobOutput;
 }
 
-/// A job that was enqueued, or the waiting one with the same key.
+/// A job that was enqueued, or the waiting job with the same key.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct EnqueuedJob {
     /// The job.
     #[serde(flatten)]
     pub job: JobOutput,
-    /// True if the job is new; false if one with the same key was waiting already.
+    /// True if the job is new; false if a job with the same key was waiting already.
     pub is_new: bool,
 }
 
@@ -137,7 +137,7 @@ pub struct DueJob {
     /// The id of the job; absent with `--dry-run`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub job: Option<JobId>,
-    /// True if the job is new; false if one with the same key was waiting already. Absent with `--dry-run`.
+    /// True if the job is new; false if a job with the same key was waiting. Absent with `--dry-run`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_new: Option<bool>,
 }
@@ -172,9 +172,9 @@ impl From<Stats> for QueueStats {
 /// The version of the tables of a queue in PostgreSQL.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct InstalledQueue {
-    /// The version now.
+    /// The version after the command.
     pub version: u32,
-    /// The version before; 0 if there was no queue.
+    /// The version before the command; 0 if there was no queue.
     pub before: u32,
 }
 
@@ -185,7 +185,7 @@ pub struct CleanedQueue {
     pub removed: u64,
 }
 
-/// The attempts of a worker before it exited. A worker without an end prints none.
+/// The numbers of the attempts of a worker. A worker that runs without an end prints none.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct WorkerSummary {
     /// Number of attempts that completed their job.

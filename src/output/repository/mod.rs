@@ -59,7 +59,7 @@ pub struct DangerousRefspec {
     pub remote: String,
     /// The refspec.
     pub refspec: String,
-    /// The command that removes it; null if it is not set by a file of this user or repository.
+    /// The command that removes the refspec; null if no file of this user or repository sets the refspec.
     pub remedy: Option<String>,
 }
 
@@ -121,7 +121,7 @@ pub struct FsckFinding {
     pub reference: String,
     /// The file in the tree of the ref; empty if the finding is about the whole ref.
     pub file: String,
-    /// The commit of the ledger with the fault; null if it belongs to none.
+    /// The commit of the ledger with the fault; null if the fault belongs to no commit.
     pub commit: Option<String>,
     /// The finding in words.
     pub message: String,
@@ -147,7 +147,7 @@ pub struct ExportedLedger {
     pub events: u64,
 }
 
-/// The records that were imported or would be.
+/// The records that were imported, or would be imported without `--dry-run`.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ImportedLedger {
     /// The ids of backups that were new.
@@ -158,7 +158,7 @@ pub struct ImportedLedger {
     pub unchanged: usize,
     /// Number of events that were added.
     pub events: usize,
-    /// The missing schema commits of backups that were left out because of that, by the id of the backup.
+    /// The missing schema commits of the skipped backups, by the id of the backup.
     pub skipped: BTreeMap<BackupId, CommitId>,
     /// True if nothing was written because of `--dry-run`.
     pub dry_run: bool,
@@ -179,7 +179,7 @@ impl ImportedLedger {
     }
 }
 
-/// The records that were rebuilt from a store or would be.
+/// The records that were rebuilt from a store, or would be rebuilt without `--dry-run`.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct RebuiltLedger {
     /// The records.
@@ -210,11 +210,11 @@ pub struct MaintenanceDone {
 /// The index of the records.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct IndexOutput {
-    /// Number of backups in it.
+    /// Number of backups in the index.
     pub backups: usize,
     /// Number of refs that were read again.
     pub stale_refs: usize,
-    /// True if it was written; false if it was up to date or could not be written.
+    /// True if the index was written; false if it was up to date or could not be written.
     pub written: bool,
 }
 
@@ -232,7 +232,7 @@ pub struct DoctorOutput {
 pub struct DoctorCheck {
     /// The subject of the check.
     pub check: String,
-    /// The configured database; null if the check is not about one.
+    /// The configured database; null if the check is not about a database.
     pub database: Option<DatabaseName>,
     /// `ok`, `warning` or `problem`.
     pub status: String,
@@ -251,7 +251,7 @@ pub struct PushedWal {
     pub system_identifier: String,
     /// True if the file is new; false if the archive had it already.
     pub new: bool,
-    /// Number of files that were archived together, with this one.
+    /// Number of files that were archived together, including this one.
     pub batch: usize,
 }
 
@@ -260,21 +260,21 @@ pub struct PushedWal {
 pub struct WalCheck {
     /// The system identifier of the cluster.
     pub system_identifier: String,
-    /// Bytes of a segment.
+    /// Size of a WAL segment, in bytes.
     pub segment_bytes: u64,
-    /// The ranges of segments without a gap.
+    /// The ranges of WAL segments without a gap.
     pub runs: Vec<ArchivedRange>,
     /// The backups of the cluster.
     pub backups: Vec<WalBackup>,
 }
 
-/// The range to which a backup can be recovered.
+/// A backup and the range to which it can be recovered.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct WalBackup {
     /// The id of the backup.
     pub backup: BackupId,
     /// The name of the backup.
     pub name: BackupName,
-    /// The end of the archived WAL; null if that is not known.
+    /// The end of the archived WAL; null if unknown.
     pub reach: Option<WalCoverage>,
 }

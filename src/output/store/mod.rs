@@ -34,7 +34,7 @@ pub struct StoredArtifactRow {
     pub id: String,
     /// The database whose backups are deduplicated against each other.
     pub database: String,
-    /// RFC 3339 time at which the artifact was written.
+    /// The time at which the artifact was written, in RFC 3339.
     pub created_at: String,
     /// The id of the artifact that this one was deduplicated against; null if there is none.
     pub base: Option<String>,
@@ -44,7 +44,7 @@ pub struct StoredArtifactRow {
     pub stored_bytes: u64,
     /// Number of packs with the content.
     pub packs: usize,
-    /// The location, as records of backups have it.
+    /// The location of the artifact, as in the records of backups.
     pub location: String,
     /// The files of the artifact.
     pub files: Vec<ListedFile>,
@@ -68,7 +68,7 @@ pub struct ListedFile {
 pub struct StoredArtifact {
     /// The id of the artifact.
     pub id: String,
-    /// The location, as records of backups have it.
+    /// The location of the artifact, as in the records of backups.
     pub location: String,
     /// The id of the artifact that this one was deduplicated against; null if there is none.
     pub base: Option<String>,
@@ -78,11 +78,11 @@ pub struct StoredArtifact {
     pub stored_bytes: u64,
     /// Digest of the content: `blake3:` and 64 hex digits.
     pub digest: String,
-    /// The id of the key that encrypted it; null if the store is not encrypted.
+    /// The id of the key of the encryption; null if the store is not encrypted.
     pub key: Option<String>,
 }
 
-/// The artifacts that were removed or would be.
+/// The artifacts that were removed, or would be removed with `--force`.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct RemovedArtifacts {
     /// True if nothing was removed because `--force` is missing.
@@ -96,7 +96,7 @@ pub struct RemovedArtifacts {
 pub struct ArtifactPlace {
     /// The id of the artifact.
     pub id: String,
-    /// The location, as records of backups have it.
+    /// The location of the artifact, as in the records of backups.
     pub location: String,
 }
 
@@ -105,17 +105,17 @@ pub struct ArtifactPlace {
 pub struct StoreStats {
     /// Number of artifacts.
     pub artifacts: usize,
-    /// Bytes of the content of all artifacts.
+    /// Size of the content of all artifacts, in bytes.
     pub size_bytes: u64,
-    /// Bytes of all objects of the store.
+    /// Size of all objects of the store, in bytes.
     pub stored_bytes: u64,
-    /// `size_bytes` by the stored bytes without garbage, to one digit; null if nothing is stored.
+    /// The ratio of `size_bytes` to stored bytes without garbage, to one digit; null if nothing is stored.
     pub ratio: Option<f64>,
     /// Number of packs.
     pub packs: usize,
-    /// Number of packs that no artifact needs.
+    /// Number of garbage packs: no artifact needs them.
     pub garbage_packs: usize,
-    /// Bytes of those packs.
+    /// Size of the garbage packs, in bytes.
     pub garbage_bytes: u64,
     /// The databases that have artifacts.
     pub databases: Vec<DatabaseStats>,
@@ -128,11 +128,11 @@ pub struct DatabaseStats {
     pub database: String,
     /// Number of artifacts.
     pub artifacts: usize,
-    /// Bytes of their content.
+    /// Size of the content of the artifacts, in bytes.
     pub size_bytes: u64,
-    /// Bytes that they take in the store.
+    /// Size of the artifacts in the store, in bytes.
     pub stored_bytes: u64,
-    /// `size_bytes` by `stored_bytes`, to one digit; null if nothing is stored.
+    /// The ratio of `size_bytes` to `stored_bytes`, to one digit; null if nothing is stored.
     pub ratio: Option<f64>,
 }
 
@@ -149,7 +149,7 @@ pub struct CollectedGarbage {
     pub unfinished: PackAmount,
     /// Packs whose removal waits for running writers.
     pub waiting: PackAmount,
-    /// Number of manifests that a newer one has replaced.
+    /// Number of manifests that were replaced by a newer manifest.
     pub superseded_manifests: usize,
     /// Packs that were removed.
     pub removed: PackAmount,
@@ -167,7 +167,7 @@ pub struct CollectedGarbage {
 pub struct PackAmount {
     /// Number of packs.
     pub packs: usize,
-    /// Bytes that they take in the store.
+    /// Size of the packs in the store, in bytes.
     pub stored_bytes: u64,
 }
 
@@ -180,13 +180,13 @@ impl From<Amount> for PackAmount {
 /// A writer of a store.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct StoreWriter {
-    /// The object of the writer in the store.
+    /// The name of the object of the writer in the store.
     pub writer: String,
-    /// The start of the writer; null if its object cannot be read.
+    /// The start of the writer; null if the object of the writer cannot be read.
     pub started_at: Option<Timestamp>,
-    /// The time of its last heartbeat.
+    /// The time of the last heartbeat of the writer.
     pub last_seen_at: Timestamp,
-    /// True if its lease has expired.
+    /// True if the lease of the writer has expired.
     pub dead: bool,
 }
 
@@ -218,7 +218,7 @@ pub struct StoreCheck {
     pub repaired: Vec<String>,
     /// The objects that could not be replaced.
     pub not_repaired: Vec<ObjectError>,
-    /// Packs that no artifact needs; null if that is unknown because of damage.
+    /// Packs that no artifact needs; null if unknown because of damage.
     pub garbage: Option<PackAmount>,
     /// The writers with a heartbeat in the store.
     pub writers: Vec<StoreWriter>,
@@ -244,7 +244,7 @@ pub struct HitArtifact {
     pub id: String,
     /// The database; null if the manifest cannot be read.
     pub database: Option<String>,
-    /// The location, as records of backups have it.
+    /// The location of the artifact, as in the records of backups.
     pub location: String,
     /// The name of the backup that is recorded at the location; null if there is none.
     pub backup: Option<String>,
@@ -257,7 +257,7 @@ pub struct HitArtifact {
 pub struct HitFile {
     /// The name of the file.
     pub name: String,
-    /// The reason.
+    /// The reason why the file cannot be read.
     pub error: String,
 }
 
@@ -266,7 +266,7 @@ pub struct HitFile {
 pub struct ObjectError {
     /// The name of the object.
     pub object: String,
-    /// The reason.
+    /// The reason why the object could not be replaced.
     pub error: String,
 }
 
@@ -296,7 +296,7 @@ pub struct CopiedArtifact {
     pub id: String,
     /// The location in the copy.
     pub location: String,
-    /// True if this run copied the artifact, and no earlier one.
+    /// True if this run copied the artifact; false if an earlier run did.
     pub new: bool,
 }
 
@@ -305,14 +305,14 @@ pub struct CopiedArtifact {
 pub struct ArtifactError {
     /// The id of the artifact.
     pub id: String,
-    /// The reason.
+    /// The reason why the artifact could not be copied.
     pub error: String,
 }
 
 /// A new identity that can open stores.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct GeneratedIdentity {
-    /// The file that has the secret key.
+    /// The path of the file with the secret key.
     pub file: String,
     /// The public key, `age1...`.
     pub recipient: String,

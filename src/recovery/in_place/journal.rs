@@ -43,24 +43,24 @@ pub enum Identity {
 pub enum ReplacedObject {
     /// A database of a server.
     Database {
-        /// How to reach the server; no secret is in it.
+        /// The connection URL of the server, without secrets.
         server: String,
         /// The system identifier of the cluster.
         system_identifier: String,
         /// The name of the database.
         dbname: String,
-        /// The name of the new one until it is in place.
+        /// The temporary name of the new database, before it replaces the old one.
         beside: String,
-        /// The name of the old one after that.
+        /// The temporary name of the old database, after it was replaced.
         aside: String,
     },
     /// A data directory.
     Directory {
-        /// Its path, without links.
+        /// The path of the directory, without symbolic links.
         path: PathBuf,
-        /// The name of the new one until it is in place.
+        /// The temporary name of the new directory, before it replaces the old one.
         beside: PathBuf,
-        /// The name of the old one after that.
+        /// The temporary name of the old directory, after it was replaced.
         aside: PathBuf,
     },
 }
@@ -99,11 +99,11 @@ impl fmt::Display for ReplacedObject {
 pub enum Stage {
     /// The new object is being created.
     Making,
-    /// The new object is complete. The names may be exchanged.
+    /// The new object is complete. The two objects may be renamed.
     Ready,
     /// The new object is in place.
     Replaced,
-    /// The old object is being put back.
+    /// The old object gets its name back.
     Aborting,
     /// The old object is being removed.
     Finishing,
@@ -116,9 +116,9 @@ pub struct Journal {
     pub format: u32,
     /// The restored backup.
     pub backup: BackupId,
-    /// The wanted commit.
+    /// The requested commit.
     pub commit: CommitId,
-    /// The time at which the restore began.
+    /// The start of the restore.
     pub begun_at: Timestamp,
     /// The target of the restore.
     pub place: ReplacedObject,

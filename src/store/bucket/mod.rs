@@ -19,11 +19,11 @@ pub use cloud::CloudSettings;
 /// An object in a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Object {
-    /// Its name in the store.
+    /// The name of the object in the store.
     pub(crate) name: String,
-    /// Its size in bytes.
+    /// The size of the object, in bytes.
     pub(crate) size: u64,
-    /// When it was written, by the clock of the storage.
+    /// The time at which the object was written, by the clock of the storage.
     pub(crate) modified: Timestamp,
 }
 
@@ -65,18 +65,18 @@ impl Bucket {
         Ok(Self { url: url.clone(), storage })
     }
 
-    /// The URL of the store.
+    /// Returns the URL of the store.
     pub(crate) fn url(&self) -> &StoreUrl {
         &self.url
     }
 
-    /// The URI of an object, for messages.
+    /// Returns the URI of an object, for messages.
     pub(crate) fn uri(&self, name: &str) -> String {
         self.url.join(name)
     }
 
-    /// Writes an object. An existing object with the same content is accepted, because it may be
-    /// ours, from a request whose response was lost. Fails if an object with other content exists.
+    /// Writes an object. Accepts an existing object with the same content: an earlier request whose response
+    /// was lost may have written it. Fails if an object with other content exists.
     pub(crate) fn put(&self, name: &str, content: Bytes) -> Result<()> {
         let ours = content.clone();
         if self.storage.create(name, content)? || self.storage.get(name)? == ours {
@@ -91,7 +91,7 @@ impl Bucket {
         self.storage.create(name, content)
     }
 
-    /// Replaces a damaged object atomically: after a crash, either content is there.
+    /// Replaces a damaged object atomically: after a crash, the object has the old or the new content.
     pub(crate) fn replace(&self, name: &str, content: Bytes) -> Result<()> {
         self.storage.replace(name, content)
     }
