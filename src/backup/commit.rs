@@ -21,7 +21,7 @@ pub enum CommitSpec {
     Revision(String),
     /// The tip of a branch.
     Branch(String),
-    /// The commit that the database has, or this revision if the database says nothing.
+    /// The commit that the database has, or this revision if neither a mark nor applied migrations tell it.
     Unmarked(String),
 }
 

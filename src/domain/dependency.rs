@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Backup, BackupId, BackupType, Status};
 
-/// In which way a backup needs another.
+/// The kind of a dependency between backups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DependencyKind {
@@ -24,7 +24,7 @@ pub enum DependencyKind {
 pub struct Dependency {
     /// The backup that is needed.
     pub id: BackupId,
-    /// In which way.
+    /// The kind.
     pub kind: DependencyKind,
 }
 

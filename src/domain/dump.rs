@@ -43,9 +43,9 @@ impl DumpFormat {
 /// The treatment of roles and tablespaces, which are not part of the dump of a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Globals {
-    /// They are dumped with the password hashes of the roles.
+    /// Roles and tablespaces are dumped, with the password hashes of roles.
     All,
-    /// They are dumped without password hashes.
+    /// Roles and tablespaces are dumped without password hashes.
     NoPasswords,
     /// They are not dumped.
     None,

@@ -11,9 +11,9 @@ named_enum! {
         Failure = "failure",
         /// The first backup after that was completed.
         Recovered = "recovered",
-        /// A backup that should be there is not.
+        /// A scheduled backup is missing.
         Missed = "missed",
-        /// A backup cannot be relied on.
+        /// A verification failed.
         Verification = "verification",
     }
 }

@@ -12,7 +12,7 @@ use super::{Line, Lsn, Timestamp};
 pub enum RecoveryTarget {
     /// As soon as it is consistent: the end of the backup.
     Immediate,
-    /// All of the log that there is.
+    /// The end of the archived WAL.
     Latest,
     /// Until this time: `recovery_target_time`.
     Time(Timestamp),
