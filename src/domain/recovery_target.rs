@@ -12,7 +12,7 @@ use super::{Line, Lsn, Timestamp};
 pub enum RecoveryTarget {
     /// As soon as it is consistent: the end of the backup.
     Immediate,
-    /// The end of the archived WAL.
+    /// The end of the available WAL.
     Latest,
     /// Until this time: `recovery_target_time`.
     Time(Timestamp),
