@@ -32,7 +32,7 @@ use crate::tools::{self, Adapter, DumpSpec, Programs};
 use super::base::choose_base;
 use super::commit::{CommitSpec, ResolvedCommit, choose_commit};
 use super::error::{Error, NotAgain};
-use super::migrations::MigrationState;
+use super::migrations::ToolState;
 
 /// The backup to make and its options.
 #[derive(Debug)]
@@ -106,7 +106,7 @@ pub fn create(context: &BackupContext<'_>, request: &BackupRequest) -> Result<En
         None => request.asked.clone(),
     };
     let name = request.database.name.as_str();
-    let choice = |mark: Option<&str>, state: Option<&MigrationState>| {
+    let choice = |mark: Option<&str>, state: Option<&ToolState>| {
         choose_commit(repository, &asked, mark, name, request.force, |tip| {
             state?.commit(&request.database, tip, repository)
         })
@@ -132,8 +132,7 @@ pub fn create(context: &BackupContext<'_>, request: &BackupRequest) -> Result<En
     };
     let facts = client.facts().map_err(Error::from)?;
     let mark = client.read_mark().map_err(Error::from)?;
-    let read =
-        |snapshot: &Snapshot<'_>| MigrationState::read(&context.server, snapshot.id(), &request.database);
+    let read = |snapshot: &Snapshot<'_>| ToolState::read(&context.server, snapshot.id(), &request.database);
     let state = snapshot.as_ref().map(read);
     let chosen = choice(mark.as_deref(), state.as_ref())?;
     let migrations =

@@ -19,9 +19,9 @@ const NAME_CHARS_MAX: usize = 60;
 
 /// The state of the migration tool in the snapshot of a dump. An error does not make the dump worse, so it
 /// is recorded.
-pub(super) struct MigrationState(Result<DatabaseState, String>);
+pub(super) struct ToolState(Result<DatabaseState, String>);
 
-impl MigrationState {
+impl ToolState {
     /// Reads the state as `snapshot` sees it.
     pub(super) fn read(server: &ConnInfo, snapshot: &str, database: &DatabaseConfig) -> Self {
         let read = || -> Result<DatabaseState, Error> {

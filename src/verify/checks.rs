@@ -275,7 +275,8 @@ fn rows_differ(table: &Table, expected: &TableSum, found: &TableSum, comparable:
 
 /// Returns the first objects that differ, or else the first lines of `difference` that were added or removed.
 fn first_lines(difference: &str) -> String {
-    let objects: Vec<&str> = difference.lines().take_while(|line| !line.starts_with("--- ")).take(3).collect();
+    let objects: Vec<&str> =
+        difference.lines().take_while(|line| !line.starts_with("--- ")).take(3).collect();
     if !objects.is_empty() {
         return excerpt::short(&objects.join(", "));
     }

@@ -81,10 +81,8 @@ impl DatabaseRestore<'_> {
         let state = is_whole
             .then(|| RestoredState::read(&info, database, self.target.commit, self.workspace))
             .flatten();
-        let proof = match is_whole {
-            true => Proof::of(self.target, schema.as_ref(), state.as_ref()),
-            false => Proof::of_part(),
-        };
+        let proof =
+            if is_whole { Proof::of(self.target, schema.as_ref(), state.as_ref()) } else { Proof::of_part() };
         RestoreOutcome {
             commit: post_restore.commit().clone(),
             bytes: restored.bytes,

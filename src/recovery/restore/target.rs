@@ -203,7 +203,11 @@ fn of_commit(commit: Oid, query: &TargetQuery<'_>, workspace: &Workspace) -> Res
         ..CandidateQuery::default()
     };
     let mut found = candidates(&wanted, commit, overview, workspace)?;
-    if query.or_physical && !query.only_physical && query.tool.is_none() && !found.iter().any(Candidate::is_eligible) {
+    if query.or_physical
+        && !query.only_physical
+        && query.tool.is_none()
+        && !found.iter().any(Candidate::is_eligible)
+    {
         let wanted = CandidateQuery { tool: None, no_dumps: true, ..wanted };
         let others = candidates(&wanted, commit, overview, workspace)?;
         if others.iter().any(Candidate::is_eligible) {
