@@ -53,7 +53,9 @@ pub(super) fn outcome(
         }
         Created::Directory(made) => print_directory(target, &outcome, made, &context.ui)?,
     }
-    if !context.ui.wants_json() || !outcome.proof.is_some() {
+    // A part of a database is not expected to be at a commit.
+    let is_part = matches!(&outcome.made, Created::Database(made) if made.part.is_some());
+    if !is_part && !(context.ui.wants_json() && outcome.proof.is_some()) {
         tell_proof(&outcome.proof, context);
     }
     match outcome.made {
