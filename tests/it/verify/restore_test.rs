@@ -154,7 +154,7 @@ fn what_is_not_what_was_recorded_is_found() {
             "exec $real \"$@\" --exclude-table=orders",
             &[
                 "table \"public\".\"orders\" is missing",
-                "the schema differs from the recorded one: - table public.orders",
+                "the schema differs from the recorded one: - constraint public.orders orders_pkey, - table public.orders",
             ][..],
         ),
         ("exec $real \"$@\" --exclude-table-data=orders", &["has 0 rows, recorded were 1000"]),
