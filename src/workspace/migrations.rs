@@ -136,7 +136,11 @@ pub fn examine(
     commit: Oid,
     repository: &Repository,
 ) -> Result<Option<Examination>, Error> {
-    examine_state(&state_of(client, database.migration_tool.value)?, database, commit, repository)
+    // The settings of the session end with the transaction: a pooler may give the session to others.
+    client.execute("BEGIN READ ONLY")?;
+    let state = state_of(client, database.migration_tool.value)?;
+    client.execute("ROLLBACK")?;
+    examine_state(&state, database, commit, repository)
 }
 
 /// Like [`examine`], with a state that was read before.
