@@ -55,7 +55,8 @@ pub(super) fn outcome(
     }
     // A part of a database is not expected to be at a commit.
     let is_part = matches!(&outcome.made, Created::Database(made) if made.part.is_some());
-    if !is_part && !(context.ui.wants_json() && outcome.proof.is_some()) {
+    let is_in_json = context.ui.wants_json() && outcome.proof.is_some();
+    if !is_part && !is_in_json {
         tell_proof(&outcome.proof, context);
     }
     match outcome.made {
