@@ -5,9 +5,11 @@
 //! one that is checked out on the laptop. If the requested commit differs from the commit recorded in the
 //! database, one of them is wrong, and nothing is written.
 
+use serde_json::json;
+
 use crate::domain::{CommitId, Line, Metadata};
 use crate::git::{self, Oid, Repository};
-use crate::migrations::{COMMIT_IN_DATABASE, COMMIT_SOURCE, CommitSource};
+use crate::migrations::{COMMIT_IN_DATABASE, COMMIT_NOT_DERIVED, COMMIT_SOURCE, CommitSource};
 
 use super::Error;
 
@@ -34,6 +36,8 @@ pub struct ResolvedCommit {
     pub branch: Option<Line>,
     source: CommitSource,
     mark: Option<String>,
+    /// The reason why the commit could not be derived from the applied migrations.
+    not_derived: Option<String>,
 }
 
 impl ResolvedCommit {
@@ -44,14 +48,19 @@ impl ResolvedCommit {
         if let Some(mark) = self.mark.as_ref().filter(|mark| mark.as_str() != self.commit.as_str()) {
             metadata.insert(COMMIT_IN_DATABASE, mark.as_str());
         }
+        // Records are shared, so they must not contain names that look like secrets.
+        let reason = self.not_derived.as_ref().map(|reason| json!({ COMMIT_NOT_DERIVED: reason }));
+        if let Some(Ok(reason)) = reason.map(Metadata::try_from) {
+            metadata.apply(&reason);
+        }
         metadata
     }
 }
 
 /// Chooses the commit. `mark` is the commit recorded in the database `database`. With `force` the
 /// requested commit takes precedence over it. `derive` returns the newest commit in the history of a
-/// commit whose migrations are those that the database has applied; it is called if nothing else says
-/// which commit the database has.
+/// commit whose migrations are those that the database has applied, or the reason why none is found. It is
+/// called if no commit is requested or recorded.
 ///
 /// # Errors
 /// Fails if the requested commit or `mark` is not in the repository, or if they differ without `force`.
@@ -61,15 +70,17 @@ pub fn choose_commit(
     mark: Option<&str>,
     database: &str,
     force: bool,
-    derive: impl FnOnce(Oid) -> Option<Oid>,
+    derive: impl FnOnce(Oid) -> Option<Result<Oid, String>>,
 ) -> Result<ResolvedCommit, Error> {
+    let mut not_derived = None;
     let (oid, branch, source) = match asked {
         CommitSpec::Revision(revision) => (repository.resolve_commit(revision)?, None, CommitSource::Commit),
         CommitSpec::Branch(branch) => {
             (repository.branch_tip(branch)?, Some(branch.clone()), CommitSource::Branch)
         }
         CommitSpec::Nothing | CommitSpec::Unmarked(_) => {
-            let (oid, source) = of_database(repository, asked, mark, database, derive)?;
+            let (oid, source, reason) = of_database(repository, asked, mark, database, derive)?;
+            not_derived = reason;
             (oid, None, source)
         }
     };
@@ -84,25 +95,30 @@ pub fn choose_commit(
         });
     }
     let branch = branch.map(|branch| Line::lossy(&branch));
-    Ok(ResolvedCommit { commit, branch, source, mark: mark.map(str::to_owned) })
+    Ok(ResolvedCommit { commit, branch, source, mark: mark.map(str::to_owned), not_derived })
 }
 
-/// Returns the commit of a database for which none is requested.
+/// Returns the commit of a database for which none is requested, its source, and the reason why it could not
+/// be derived.
 fn of_database(
     repository: &Repository,
     asked: &CommitSpec,
     mark: Option<&str>,
     database: &str,
-    derive: impl FnOnce(Oid) -> Option<Oid>,
-) -> Result<(Oid, CommitSource), Error> {
+    derive: impl FnOnce(Oid) -> Option<Result<Oid, String>>,
+) -> Result<(Oid, CommitSource, Option<String>), Error> {
     if let Some(mark) = mark {
-        return Ok((marked(repository, mark, database)?, CommitSource::Database));
+        return Ok((marked(repository, mark, database)?, CommitSource::Database, None));
     }
     let (tip, otherwise) = match asked {
         CommitSpec::Unmarked(revision) => (repository.resolve_commit(revision)?, CommitSource::Tip),
         _ => (repository.head()?, CommitSource::Head),
     };
-    Ok(derive(tip).map_or((tip, otherwise), |commit| (commit, CommitSource::Migrations)))
+    Ok(match derive(tip) {
+        Some(Ok(commit)) => (commit, CommitSource::Migrations, None),
+        Some(Err(reason)) => (tip, otherwise, Some(reason)),
+        None => (tip, otherwise, None),
+    })
 }
 
 /// Returns the commit recorded in the database. Fails if this repository does not have it.

@@ -16,8 +16,9 @@ use crate::artifacts::{DraftSink, NoSink, ROW_COUNTS, StoreSource, of_store, row
 use crate::clock::Clock;
 use crate::config::DatabaseConfig;
 use crate::domain::{
-    Backup, BackupId, BackupName, BackupType, Body, Completed, Compression, Dependency, Encryption, Event,
-    Failed, Failure, Line, Location, Postgres, Record, Started, Status, TagKey, Timestamp, Tool,
+    Backup, BackupId, BackupName, BackupType, Body, CommitId, Completed, Compression, Dependency, Encryption,
+    Event, Failed, Failure, Line, Location, Metadata, Postgres, Record, Started, Status, TagKey, Timestamp,
+    Tool,
 };
 use crate::git::Oid;
 use crate::ledger::{self, Entry, Ledger, NewBackup};
@@ -137,7 +138,12 @@ pub fn create(context: &BackupContext<'_>, request: &BackupRequest) -> Result<En
     let chosen = choice(mark.as_deref(), state.as_ref())?;
     let migrations =
         state.and_then(|state| state.fact(Oid::from(&chosen.commit), &request.database, repository));
-    check_commit(request, &chosen, migrations.as_ref())?;
+    let facts_of_commit = match &registered {
+        // The commit was chosen by the first attempt.
+        Some(entry) => entry.backup.metadata.clone(),
+        None => chosen.to_metadata(),
+    };
+    check_commit(request, &chosen.commit, facts_of_commit, migrations.as_ref())?;
     let (basis, chain) = choose_base(context, request, &facts)?;
     let entry = begin(&chosen, basis.clone()).map_err(Error::from)?;
     crash_point("backup.registered");
@@ -161,15 +167,15 @@ pub fn create(context: &BackupContext<'_>, request: &BackupRequest) -> Result<En
 /// Fails if the configuration requires a commit that the database confirms, and it does not.
 fn check_commit(
     request: &BackupRequest,
-    chosen: &ResolvedCommit,
+    commit: &CommitId,
+    mut metadata: Metadata,
     migrations: Option<&serde_json::Value>,
 ) -> Result<(), Error> {
     if request.database.commit_check.value == CommitCheck::Warn {
         return Ok(());
     }
-    let mut metadata = chosen.to_metadata();
     migrations.into_iter().for_each(|state| metadata.insert(MIGRATIONS, state.clone()));
-    match CommitWarning::of(&chosen.commit, &metadata).into_iter().next() {
+    match CommitWarning::of(commit, &metadata).into_iter().next() {
         None => Ok(()),
         Some(warning) => Err(Error::CommitDoubtful { database: request.database.name.clone(), warning }),
     }

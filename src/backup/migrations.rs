@@ -8,7 +8,7 @@ use crate::git::{Oid, Repository};
 use crate::migrations::{Comparison, OTHER_STATES, State};
 use crate::pg::{Client, ConnInfo};
 use crate::workspace::Error;
-use crate::workspace::derived_commit::{DerivedCommit, derive_commit};
+use crate::workspace::derived_commit::derive_commit;
 use crate::workspace::migration_state::{DatabaseState, state_of};
 use crate::workspace::migrations::examine_state;
 
@@ -32,13 +32,21 @@ impl ToolState {
         Self(read().map_err(|error| error.to_string()))
     }
 
-    /// Returns the newest commit in the history of `tip` whose migrations are exactly the applied ones, if
-    /// there is one.
-    pub(super) fn commit(&self, database: &DatabaseConfig, tip: Oid, repository: &Repository) -> Option<Oid> {
-        let Ok(DatabaseState::Applied(applied)) = &self.0 else { return None };
-        match derive_commit(applied, database, tip, repository) {
-            Ok(DerivedCommit::Found(commit)) => Some(commit),
-            Ok(DerivedCommit::None | DerivedCommit::Unknown(_)) | Err(_) => None,
+    /// Returns the newest commit in the history of `tip` whose migrations are exactly the applied ones, or the
+    /// reason why none is found. Returns `None` if the database has no table of a migration tool.
+    pub(super) fn commit(
+        &self,
+        database: &DatabaseConfig,
+        tip: Oid,
+        repository: &Repository,
+    ) -> Option<Result<Oid, String>> {
+        match &self.0 {
+            Ok(DatabaseState::None) => None,
+            Ok(DatabaseState::Applied(applied)) => {
+                let found = derive_commit(applied, database, tip, repository);
+                Some(found.unwrap_or_else(|error| Err(error.to_string())))
+            }
+            Ok(DatabaseState::Unreadable(reason)) | Err(reason) => Some(Err(reason.clone())),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::Context;
 use super::from_option::FromOption;
-use super::restores::{tell_proof, warn_not_marked, warn_of_difference, watch_signals};
+use super::restores::{print_proof, warn_not_marked, warn_of_difference, watch_signals};
 use crate::domain::{DatabaseName, Owner};
 use crate::failure::Failure;
 use crate::pg::ConnInfo;
@@ -77,7 +77,7 @@ impl CloneOptions {
         drop(progress);
         warn_of_difference(copy.schema.as_ref(), context);
         if self.allow_unproved {
-            tell_proof(&copy.proof, context);
+            print_proof(&copy.proof, target.forward.is_some(), context);
         }
         warn_not_marked(&request.dbname, copy.not_marked.as_deref(), context);
         Ok(copy.info)

@@ -45,12 +45,15 @@ pub(super) fn warn_of_difference(schema: Option<&SchemaComparison>, context: &Co
     }
 }
 
-/// Says what is proved about a restored database.
-pub(super) fn tell_proof(proof: &Proof, context: &Context) {
+/// Prints the proof that a restored database is at its commit. `has_migrated` is true if migrations were run:
+/// then a missing proof is a warning.
+pub(super) fn print_proof(proof: &Proof, has_migrated: bool, context: &Context) {
     if proof.is_some() {
         context.ui.status(&format!("proved: {}", proof.text));
-    } else {
+    } else if has_migrated {
         context.ui.warning(&format!("NOT PROVED: {}", proof.text));
+    } else {
+        context.ui.status(&format!("NOT PROVED: {}", proof.text));
     }
 }
 
@@ -58,7 +61,7 @@ pub(super) fn tell_proof(proof: &Proof, context: &Context) {
 pub(super) fn warn_of_state(outcome: &RestoreOutcome, context: &Context) {
     let Some(RestoredState { tool, table, is_equal: false, .. }) = &outcome.state else { return };
     let commit = outcome.commit.short();
-    context.ui.warning(&format!("{table} does not have the migrations of commit {commit}"));
+    context.ui.warning(&format!("{table} does not record exactly the migrations of commit {commit}"));
     context
         .ui
         .hint(&format!("{tool} would run or refuse migrations: 'git pggit migrations' shows their states"));

@@ -18,7 +18,7 @@ impl From<Error> for Failure {
                 .hint("the restored data was removed; --allow-schema-difference keeps it despite the difference"),
             other @ Error::NoExpectedSchema { .. } => Self::of(Code::Conflict, &other)
                 .hint("the restored data was removed; a backup of the commit itself would have its schema")
-                .hint("--no-migrate restores the backup at its own commit"),
+                .hint("--no-migrate restores the backup at its own commit; --allow-unproved runs the program without a proof"),
             other @ Error::NoMonetary { .. } => Self::of(Code::Conflict, &other).hint(
                 "the restored data was removed; install the locale where the server runs, and restart the server",
             ),

@@ -63,6 +63,13 @@ pub struct PathPatterns {
 }
 
 impl PathPatterns {
+    /// Returns true if any of `all` matches the entry `path` of a tree. The path of a symbolic link or a
+    /// submodule may match the pattern of a directory.
+    pub fn any_matches(all: &[Self], path: &str) -> bool {
+        let as_directory = format!("{path}/");
+        all.iter().any(|one| one.matches(path) || one.matches(&as_directory))
+    }
+
     /// Returns true if the patterns match the file `path` or one of its parent directories.
     pub fn matches(&self, path: &str) -> bool {
         let parents = path.match_indices('/').map(|(at, _)| (&path[..at], true));

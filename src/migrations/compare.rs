@@ -65,8 +65,9 @@ impl Comparison {
 /// by the same tool.
 pub fn compare(history: &MigrationHistory, applied: &Applied) -> Comparison {
     let tool = history.tool;
-    let of_others = OtherScopes::of(history);
-    let rows = applied.migrations.iter().filter(|row| !of_others.include(tool, row));
+    let is_ours =
+        |row: &&AppliedMigration| tool.scope(&row.version).is_none_or(|scope| history.scopes.contains(scope));
+    let rows = applied.migrations.iter().filter(is_ours);
     let mut rows: BTreeMap<String, &AppliedMigration> = rows.map(|row| (row_key(tool, row), row)).collect();
     let implied = Implied::of(history, applied);
     let mut migrations = Vec::with_capacity(history.migrations.len());
@@ -117,30 +118,6 @@ fn changed_or_applied(migration: &MigrationFile, checksum: &String) -> State {
         (false, Kind::Repeatable) => State::Pending,
         (false, _) => State::Changed,
     }
-}
-
-/// The parts of an application whose migrations other packages have: applications of Django, and
-/// projects of Sqitch.
-struct OtherScopes<'a>(BTreeSet<&'a str>);
-
-impl<'a> OtherScopes<'a> {
-    fn of(history: &'a MigrationHistory) -> Self {
-        let tool = history.tool;
-        Self(history.migrations.iter().filter_map(|migration| scope(tool, &migration.version)).collect())
-    }
-
-    fn include(&self, tool: Tool, row: &AppliedMigration) -> bool {
-        scope(tool, &row.version).is_some_and(|scope| !self.0.contains(scope))
-    }
-}
-
-fn scope(tool: Tool, version: &str) -> Option<&str> {
-    let separator = match tool {
-        Tool::Django => '.',
-        Tool::Sqitch => ':',
-        _ => return None,
-    };
-    version.split_once(separator).map(|(scope, _)| scope)
 }
 
 /// The migrations that are applied although no row names them, because a row stands for earlier ones, or

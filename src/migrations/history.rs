@@ -1,6 +1,6 @@
 //! The migrations of a commit in the order in which the tool runs them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::checksum::checksums;
 use super::content::check;
@@ -22,6 +22,8 @@ pub struct MigrationHistory {
     pub migrations: Vec<MigrationFile>,
     /// The files that look like migrations and are not understood.
     pub problems: Vec<Problem>,
+    /// The packages of the repository, for a tool that records several. Rows of other packages do not count.
+    pub(super) scopes: BTreeSet<String>,
 }
 
 impl MigrationHistory {
@@ -39,9 +41,17 @@ impl MigrationHistory {
         if !matches!(tool, Tool::Sqitch | Tool::Liquibase | Tool::Drizzle | Tool::Alembic) {
             migrations.sort_by(|a, b| order(tool, a, b));
         }
-        let mut history = Self { tool, layouts: layouts.to_vec(), migrations, problems };
+        let scope = |migration: &MigrationFile| tool.scope(&migration.version).map(str::to_owned);
+        let scopes = migrations.iter().filter_map(scope).collect();
+        let mut history = Self { tool, layouts: layouts.to_vec(), migrations, problems, scopes };
         history.find_repeated_versions();
         Some(history)
+    }
+
+    /// Counts the packages of another commit, too: the database may have migrations of a package that this
+    /// commit does not have yet.
+    pub fn add_scopes(&mut self, other: &Self) {
+        self.scopes.extend(other.scopes.iter().cloned());
     }
 
     /// Adds a problem for each version that two migrations have.

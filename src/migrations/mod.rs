@@ -25,8 +25,8 @@ pub use history::MigrationHistory;
 pub use layout::{Ambiguous, Layout, MigrationSettings, Read, detect};
 pub use migration::{Kind, MigrationFile, Problem};
 pub use recorded::{
-    COMMIT_IN_DATABASE, COMMIT_SOURCE, CommitCheck, CommitSource, CommitWarning, Doubt, MIGRATIONS,
-    OTHER_STATES, schemas_differ,
+    COMMIT_IN_DATABASE, COMMIT_NOT_DERIVED, COMMIT_SOURCE, CommitCheck, CommitSource, CommitWarning, Doubt,
+    MIGRATIONS, OTHER_STATES, schemas_differ,
 };
 pub use state::{Applied, AppliedMigration, CatalogueTable, StateRow, StateTable};
 pub use tool::Tool;

@@ -13,6 +13,10 @@ pub const COMMIT_SOURCE: &str = "commit_source";
 /// The fact of the metadata that has the commit recorded in the database, if it is another one.
 pub const COMMIT_IN_DATABASE: &str = "commit_in_database";
 
+/// The fact of the metadata that has the reason why the commit could not be derived from the applied
+/// migrations.
+pub const COMMIT_NOT_DERIVED: &str = "commit_not_derived";
+
 /// The states that prevent a database from being at a commit.
 pub const OTHER_STATES: [State; 4] = [State::Pending, State::Changed, State::Unknown, State::Incomplete];
 
@@ -27,9 +31,9 @@ named_enum! {
         Database = "database",
         /// The newest commit whose migrations are those that the database has applied.
         Migrations = "migrations",
-        /// HEAD, because the database says nothing.
+        /// HEAD, because none of these is known.
         Head = "head",
-        /// The tip of a branch that has moved, because the database says nothing.
+        /// The tip of a branch that has moved, because none of these is known.
         Tip = "tip",
         /// An annotation in the catalogue of the tool, for an imported backup.
         Annotation = "annotation",
@@ -51,7 +55,7 @@ named_enum! {
 named_enum! {
     /// A reason to doubt the commit of a backup.
     Doubt("reason to doubt a commit") {
-        /// Nothing in the database says which commit it has.
+        /// The database does not tell which commit it has.
         Assumed = "commit-assumed",
         /// The commit recorded in the database is another one.
         MarkDiffers = "mark-differs",
@@ -61,20 +65,6 @@ named_enum! {
         MigrationsUnknown = "migrations-unknown",
         /// Another backup of the commit has recorded another schema.
         SchemasDiffer = "schemas-differ",
-    }
-}
-
-impl Doubt {
-    /// Returns what to do, for a person.
-    pub fn hint(self) -> Option<&'static str> {
-        match self {
-            Self::Assumed => Some("'git pggit mark' records the commit in the database"),
-            Self::MigrationsDiffer | Self::MigrationsUnknown => {
-                Some("'git pggit migrations' shows the state of each migration")
-            }
-            Self::SchemasDiffer => Some("'git pggit backup diff' shows the difference"),
-            Self::MarkDiffers => None,
-        }
     }
 }
 
@@ -100,8 +90,9 @@ impl CommitWarning {
         if matches!(source, Some(CommitSource::Head | CommitSource::Tip | CommitSource::Inferred))
             && !is_confirmed(state)
         {
-            let message = "nothing in the database says which commit it has";
-            add(Doubt::Assumed, format!("commit {commit} is assumed: {message}"));
+            let nothing = "the database has neither a mark nor the table of a migration tool";
+            let reason = text(COMMIT_NOT_DERIVED).unwrap_or(nothing);
+            add(Doubt::Assumed, format!("commit {commit} is assumed: {reason}"));
         }
         if let Some(mark) = text(COMMIT_IN_DATABASE) {
             let mark = mark.get(..commit.len()).unwrap_or(mark);

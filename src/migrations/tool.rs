@@ -57,6 +57,26 @@ named_enum! {
 }
 
 impl Tool {
+    /// Returns true if one table records the migrations of several packages: applications of Django,
+    /// projects of Sqitch.
+    pub fn has_scopes(self) -> bool {
+        self.separator().is_some()
+    }
+
+    /// Returns the package of a migration, for a tool that records several.
+    pub(super) fn scope(self, version: &str) -> Option<&str> {
+        version.split_once(self.separator()?).map(|(scope, _)| scope)
+    }
+
+    /// Returns the character between the package and the rest of a version.
+    fn separator(self) -> Option<char> {
+        match self {
+            Self::Django => Some('.'),
+            Self::Sqitch => Some(':'),
+            _ => None,
+        }
+    }
+
     /// Returns true if the migrations are programs, which only the tool itself can run.
     pub fn is_code(self) -> bool {
         use Tool::{Alembic, Django, Ecto, Knex, Rails, SeaOrm, TypeOrm};

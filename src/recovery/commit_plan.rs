@@ -12,7 +12,7 @@ use super::post_restore::{Expected, MigrationPlan, MigrationRunner};
 use super::unsupported::UnsupportedFile;
 use crate::config::{Config, DatabaseConfig};
 use crate::domain::DatabaseName;
-use crate::git::{Directory, Oid, Repository};
+use crate::git::{Directory, Oid, PathPatterns, Repository};
 use crate::ledger::{Entry, Ledger};
 use crate::tools::Migration;
 
@@ -60,7 +60,7 @@ impl<'a> CommitPlanner<'a> {
         }
     }
 
-    /// Allows plans without a schema to compare the result with.
+    /// Allows plans without a schema to compare the result with. Then no program of the user builds one.
     pub fn allow_unproved(mut self, allow: bool) -> Self {
         self.allow_unproved = allow;
         self
@@ -83,9 +83,18 @@ impl<'a> CommitPlanner<'a> {
                     commit: self.commit.to_commit(),
                 }));
             }
-            let expected = recorded.unwrap_or_else(|| Expected::Built(way.clone()));
-            let forward = Some(MigrationPlan { commit: self.commit.to_commit(), way });
-            return Ok(Ok(CommitPlan { forward, expected, unseen: Vec::new(), unproved: None }));
+            let commit = self.commit.to_commit();
+            let (expected, unproved) = match recorded {
+                Some(recorded) => (recorded, None),
+                None if self.allow_unproved => {
+                    let reason = "no backup of the commit has recorded it";
+                    let text = format!("the schema of commit {} is unknown: {reason}", commit.short());
+                    (Expected::Unknown, Some(text))
+                }
+                None => (Expected::Built(way.clone()), None),
+            };
+            let forward = Some(MigrationPlan { commit, way });
+            return Ok(Ok(CommitPlan { forward, expected, unseen: Vec::new(), unproved }));
         }
         self.by_files(entry, &database, recorded)
     }
@@ -229,10 +238,7 @@ impl<'a> CommitPlanner<'a> {
         let mut differ = Vec::new();
         let (old, new) = (repository.commit(from)?.tree, repository.commit(self.commit)?.tree);
         repository.differs_where(Some(old), Some(new), &mut |path| {
-            // The path of a symbolic link or a submodule may match the pattern of a directory.
-            let as_directory = format!("{path}/");
-            let counts =
-                path == directory || paths.iter().any(|one| one.matches(path) || one.matches(&as_directory));
+            let counts = path == directory || PathPatterns::any_matches(&paths, path);
             if counts && !path.starts_with(&below) {
                 differ.push(path.to_owned());
             }

@@ -72,7 +72,7 @@ fn changes((kind, name): &Name, old: &[&str], new: &[&str]) -> Vec<String> {
     if old.iter().filter(|line| !is_owner(line)).eq(new.iter().filter(|line| !is_owner(line))) {
         return whole(": owner");
     }
-    let (Some(before), Some(after)) = (columns(old), columns(new)) else { return whole("") };
+    let (before, after) = (columns(old), columns(new));
     let mut lines = Vec::new();
     for (column, definition) in &before {
         match after.iter().find(|(other, _)| other == column) {
@@ -84,32 +84,46 @@ fn changes((kind, name): &Name, old: &[&str], new: &[&str]) -> Vec<String> {
         }
     }
     let is_new = |(column, _): &&(&str, &str)| !before.iter().any(|(other, _)| other == column);
-    lines.extend(
-        after
-            .iter()
-            .filter(is_new)
-            .map(|(column, definition)| format!("+ column {name}.{column}: {definition}")),
-    );
-    if !lines.is_empty() {
-        return lines;
+    let added = after.iter().filter(is_new);
+    lines.extend(added.map(|(column, definition)| format!("+ column {name}.{column}: {definition}")));
+    if lines.is_empty() && before != after {
+        lines.extend(whole(": order of columns"));
     }
-    whole(if before == after { "" } else { ": order of columns" })
+    if lines.is_empty() || !others(old).eq(others(new)) {
+        lines.extend(whole(""));
+    }
+    lines
 }
 
-/// Returns the columns of a table with their definitions, in order; `None` if it is not a table.
-fn columns<'a>(statements: &[&'a str]) -> Option<Vec<(&'a str, &'a str)>> {
-    let begin = statements.iter().position(|line| line.starts_with("CREATE ") && line.ends_with('('))?;
-    let body = statements[begin + 1..].iter().take_while(|line| line.starts_with(' '));
-    let column = |line: &&'a str| {
-        let line = line.trim().trim_end_matches(',');
-        let end = match line.strip_prefix('"') {
-            Some(rest) => rest.find('"')? + 2,
-            None => line.find(' ')?,
-        };
-        let (name, definition) = line.split_at_checked(end)?;
-        (name != "CONSTRAINT").then_some((name, definition.trim()))
+/// Returns the statements of an object without the columns of a table.
+fn others<'a>(statements: &'a [&'a str]) -> impl Iterator<Item = &'a str> {
+    let columns = body(statements);
+    statements.iter().copied().filter(move |line| !(columns.contains(line) && column(line).is_some()))
+}
+
+/// Returns the columns of a table with their definitions, in order; none for other objects.
+fn columns<'a>(statements: &'a [&'a str]) -> Vec<(&'a str, &'a str)> {
+    body(statements).iter().filter_map(|line| column(line)).collect()
+}
+
+/// Returns the lines between the parentheses of a table.
+fn body<'a>(statements: &'a [&'a str]) -> &'a [&'a str] {
+    let is_begin = |line: &&str| line.starts_with("CREATE ") && line.ends_with('(');
+    let Some(begin) = statements.iter().position(is_begin) else { return &[] };
+    let body = &statements[begin + 1..];
+    let end = body.iter().position(|line| !line.starts_with(' ')).unwrap_or(body.len());
+    &body[..end]
+}
+
+/// Returns the name and the definition of a column; `None` if the line is a constraint.
+fn column(line: &str) -> Option<(&str, &str)> {
+    let line = line.trim().trim_end_matches(',');
+    let end = match line.strip_prefix('"') {
+        Some(rest) => rest.find('"')? + 2,
+        None => line.find(' ')?,
     };
-    Some(body.filter_map(column).collect())
+    let (name, definition) = line.split_at_checked(end)?;
+    (name != "CONSTRAINT").then_some((name, definition.trim()))
 }
 
 #[cfg(test)]
@@ -164,6 +178,10 @@ mod tests {
         let primary = table("t", "a integer, CONSTRAINT c CHECK ((a > 0))");
         let other = table("t", "a integer, CONSTRAINT c CHECK ((a > 1))");
         assert_eq!(between(&primary, &other), ["~ table public.t"]);
+        // A difference beside the columns is not hidden by them.
+        let more = table("t", "a bigint, CONSTRAINT c CHECK ((a > 1))");
+        let both = ["~ column public.t.a: integer -> bigint", "~ table public.t"];
+        assert_eq!(between(&primary, &more), both);
     }
 
     #[test]

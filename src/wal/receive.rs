@@ -101,11 +101,8 @@ fn occupy(directory: &Path) -> Result<ExclusiveDir, Error> {
 fn remove_empty_partials(directory: &Path) -> Result<(), Error> {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let path = entry.path();
-        let is_partial = entry.file_name().to_str().is_some_and(|name| {
-            name.ends_with(".partial")
-                && name.parse::<WalName>().is_ok_and(|name| name.kind() == WalKind::Partial)
-        });
-        if !is_partial {
+        let name = entry.file_name().to_str().and_then(|name| name.parse::<WalName>().ok());
+        if name.is_none_or(|name| name.kind() != WalKind::Partial) {
             continue;
         }
         let failed = |source| Error::Segment { path: path.clone(), source };

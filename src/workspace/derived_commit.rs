@@ -3,10 +3,11 @@
 use std::collections::{HashMap, HashSet};
 
 use super::Error;
-use super::migrations::CommitFiles;
+use super::migration_state::DatabaseState;
+use super::migrations::{CommitFiles, examine_state};
 use crate::config::DatabaseConfig;
 use crate::git::{Oid, Repository};
-use crate::migrations::{Applied, Layout, compare};
+use crate::migrations::{Applied, Layout, MigrationHistory, compare};
 
 /// The largest number of commits that are searched.
 const COMMITS_MAX: usize = 20_000;
@@ -14,21 +15,12 @@ const COMMITS_MAX: usize = 20_000;
 const DIRECTORIES_MAX: usize = 2_000;
 /// The largest number of commits without the directory in which the migrations are searched elsewhere.
 const DETECTIONS_MAX: usize = 16;
-
-/// The result of a search for the commit of a database.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DerivedCommit {
-    /// The newest commit whose migrations are exactly the applied ones.
-    Found(Oid),
-    /// No commit of the history has exactly the applied migrations.
-    None,
-    /// It is not known whether there is one: the reason.
-    Unknown(String),
-}
+/// The largest number of commits that are compared as a whole.
+const CONFIRMATIONS_MAX: usize = 100;
 
 /// Searches the history of `tip` for the newest commit whose migrations are exactly those that are applied.
 /// The commits of the branch itself, which are the first parents, count before those that were merged
-/// into it.
+/// into it. Returns the reason if no such commit is found.
 ///
 /// # Errors
 /// Fails if the files of `tip` match several tools or directories, or if the repository cannot be read.
@@ -37,37 +29,39 @@ pub fn derive_commit(
     database: &DatabaseConfig,
     tip: Oid,
     repository: &Repository,
-) -> Result<DerivedCommit, Error> {
+) -> Result<Result<Oid, String>, Error> {
     let files = CommitFiles::of(tip, repository)?;
     let Some(history) = files.history(Some(database), Some(applied.tool))? else {
         let reason = format!("commit {} has no migrations of {}", tip.to_commit().short(), applied.tool);
-        return Ok(DerivedCommit::Unknown(reason));
+        return Ok(Err(reason));
     };
     let mut search = Search {
         applied,
         database,
-        layouts: history.layouts,
+        layouts: history.layouts.clone(),
+        tip: history,
         repository,
         seen: HashSet::new(),
         detections: 0,
+        confirmations: 0,
         doubt: None,
     };
     let commits = branch_first(tip, repository)?;
     let is_all = commits.len() < COMMITS_MAX;
     for commit in commits {
         if search.is_equal(commit)? {
-            return Ok(DerivedCommit::Found(commit));
+            return Ok(Ok(commit));
         }
         if search.seen.len() == DIRECTORIES_MAX {
-            let reason = format!("no match among the newest {DIRECTORIES_MAX} versions of the migrations");
-            return Ok(DerivedCommit::Unknown(reason));
+            let newest = format!("the newest {DIRECTORIES_MAX} versions of the migrations");
+            return Ok(Err(format!("none of {newest} is exactly the applied one")));
         }
     }
-    Ok(match search.doubt {
-        Some(reason) => DerivedCommit::Unknown(reason),
-        None if !is_all => DerivedCommit::Unknown(format!("no match among the newest {COMMITS_MAX} commits")),
-        None => DerivedCommit::None,
-    })
+    let of =
+        if is_all { "no commit".to_owned() } else { format!("none of the newest {COMMITS_MAX} commits") };
+    let none =
+        format!("{of} in the history of {} has exactly the applied migrations", tip.to_commit().short());
+    Ok(Err(search.doubt.map_or(none.clone(), |doubt| format!("{none}; {doubt}"))))
 }
 
 /// Returns the newest commits in the history of `tip`: first the commits of the branch, then the others.
@@ -89,6 +83,8 @@ fn branch_first(tip: Oid, repository: &Repository) -> Result<Vec<Oid>, Error> {
 struct Search<'a> {
     applied: &'a Applied,
     database: &'a DatabaseConfig,
+    /// The migrations of the newest commit.
+    tip: MigrationHistory,
     /// The directories of the commit that was compared last.
     layouts: Vec<Layout>,
     repository: &'a Repository,
@@ -96,33 +92,58 @@ struct Search<'a> {
     seen: HashSet<Vec<Option<Oid>>>,
     /// The number of commits in which the migrations were searched elsewhere.
     detections: usize,
+    /// The number of commits that were compared as a whole.
+    confirmations: usize,
     /// The first reason why a commit could not be compared.
     doubt: Option<String>,
 }
 
 impl Search<'_> {
-    /// Returns true if the migrations of a commit are the applied ones. Returns false if they were
+    /// Returns true if the migrations of a commit are the applied ones. Returns false if its directories were
     /// compared before.
     fn is_equal(&mut self, commit: Oid) -> Result<bool, Error> {
         let mut trees = self.trees(commit)?;
         if trees.iter().all(Option::is_none) && self.moves_to(commit)? {
             trees = self.trees(commit)?;
         }
-        if trees.iter().all(Option::is_none) || !self.seen.insert(trees) {
+        if trees.iter().all(Option::is_none) || self.seen.contains(&trees) {
             return Ok(false);
         }
         let files = CommitFiles::below(commit, &self.layouts, self.repository)?;
         let Some(mut history) = files.history_of(&self.layouts) else { return Ok(false) };
-        // The versions are compared first, because the contents take longer to read.
+        history.add_scopes(&self.tip);
+        // The versions are compared first, because everything else takes longer to read.
         if history.problems.is_empty() && !compare(&history, self.applied).is_equal() {
+            self.seen.insert(trees);
             return Ok(false);
         }
-        history.read_contents(&|path| files.read(path));
-        if let Some(problem) = history.problems.first() {
-            self.doubt(commit, &problem.to_string());
+        // Another commit with these directories may differ in others, so they are not seen yet.
+        self.confirmations += 1;
+        if self.confirmations > CONFIRMATIONS_MAX {
+            self.doubt(commit, &format!("{CONFIRMATIONS_MAX} commits were compared as a whole before it"));
+            self.seen.insert(trees);
             return Ok(false);
         }
-        Ok(compare(&history, self.applied).is_equal())
+        self.is_confirmed(commit)
+    }
+
+    /// Returns true if the migrations of a commit are the applied ones. They are detected again, because the
+    /// commit may have other directories than the newest one.
+    fn is_confirmed(&mut self, commit: Oid) -> Result<bool, Error> {
+        let state = DatabaseState::Applied(self.applied.clone());
+        let comparison = match examine_state(&state, self.database, commit, self.repository) {
+            Ok(examination) => examination.map(|examination| examination.comparison),
+            Err(error @ Error::AmbiguousMigrations { .. }) => Some(Err(error.to_string())),
+            Err(error) => return Err(error),
+        };
+        match comparison {
+            Some(Ok(comparison)) => Ok(comparison.is_equal()),
+            Some(Err(reason)) => {
+                self.doubt(commit, &reason);
+                Ok(false)
+            }
+            None => Ok(false),
+        }
     }
 
     fn trees(&self, commit: Oid) -> Result<Vec<Option<Oid>>, Error> {

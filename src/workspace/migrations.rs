@@ -162,6 +162,9 @@ pub fn examine_state(
     let mut history = files.history(Some(database), applied.as_ref().ok().map(|applied| applied.tool))?;
     if let Some(history) = &mut history {
         history.read_contents(&|path| files.read(path));
+        if history.tool.has_scopes() {
+            add_scopes_of_head(history, database, commit, repository)?;
+        }
     }
     let comparison = match (&history, &applied) {
         (_, Err(reason)) => Err(reason.clone()),
@@ -172,4 +175,20 @@ pub fn examine_state(
         },
     };
     Ok(Some(Examination { history, applied: applied.ok(), comparison }))
+}
+
+/// Counts the packages of HEAD, too.
+fn add_scopes_of_head(
+    history: &mut MigrationHistory,
+    database: &DatabaseConfig,
+    commit: Oid,
+    repository: &Repository,
+) -> Result<(), Error> {
+    let Some(head) = repository.head().ok().filter(|head| *head != commit) else { return Ok(()) };
+    match CommitFiles::of(head, repository)?.history(Some(database), Some(history.tool)) {
+        Ok(Some(other)) => history.add_scopes(&other),
+        Ok(None) | Err(Error::AmbiguousMigrations { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(())
 }

@@ -280,3 +280,20 @@ fn it_only_goes_forward_and_a_clone_cannot_choose_it() {
     assert!(output.stderr_text().contains("pggit.shop.migrateCommand"), "{}", output.snapshot());
     assert!(!evil.exists());
 }
+
+#[test]
+fn a_program_that_cannot_fill_an_empty_database_migrates_without_a_proof() {
+    let history = History::new();
+    history.backup("one");
+    history.migrate("0002_items.sql", ITEMS);
+    // It needs the tables that the backup has.
+    let text = "#!/bin/sh\nexec psql -qX1 --set=ON_ERROR_STOP=1 -c 'select 1 from orders limit 1' -f migrations/0002_items.sql\n";
+    let program = history.program("only-the-rest", text);
+    history.set_migrate(program.to_str().unwrap());
+    let said = history.restore("HEAD", &[]).fails(12).stderr_text();
+    assert!(said.contains("--allow-unproved"), "{said}");
+    let said = history.restore("HEAD", &["--allow-unproved"]).success().stderr_text();
+    assert!(said.contains("warning: NOT PROVED: the schema of commit"), "{said}");
+    assert_eq!(history.sql_of_copy("select count(*) from items"), "0");
+    assert_eq!(history.sql_of_copy("select coalesce(current_setting('pggit.commit', true), '')"), "");
+}

@@ -261,7 +261,11 @@ fn a_dump_without_a_mark_is_of_the_newest_commit_with_the_applied_migrations() {
     let created = sandbox.pggit(["backup", "create", "-d", "shop", "--json"]).success();
     assert_eq!(created.json()["metadata"]["commit_source"], "head");
     let warnings = created.stderr_text();
-    for expected in ["is assumed", "2 was edited after it ran", "7 is applied and not in the commit"] {
+    for expected in [
+        "is assumed: no commit in the history of",
+        "2 was edited after it ran",
+        "7 is applied and not in the commit",
+    ] {
         assert!(warnings.contains(expected), "{warnings}");
     }
     let show = sandbox.pggit(["backup", "show", "latest", "--json"]).success().json();
@@ -278,9 +282,10 @@ fn a_dump_without_a_mark_is_of_the_newest_commit_with_the_applied_migrations() {
 #[test]
 fn the_directory_of_the_migrations_may_have_moved() {
     let (sandbox, cluster, dbname) = shop();
-    let [_, readme, _, head] = four_commits(&sandbox);
+    let [_, readme, _, _] = four_commits(&sandbox);
     sandbox.git(["mv", "migrations", "schema-migrations"]);
     sandbox.git(["commit", "-q", "-m", "a better name"]);
+    let moved = sandbox.git(["rev-parse", "HEAD"]);
     sandbox.commit("schema-migrations/3_users.sql", "create table users ();", "users");
     sandbox.git(["config", "pggit.shop.migrations", "*migrations"]);
     cluster.psql(&dbname, SQLX);
@@ -289,7 +294,8 @@ fn the_directory_of_the_migrations_may_have_moved() {
     assert_eq!(created["commit"], readme.as_str());
     applied_by_sqlx(&cluster, &dbname, 2, "create table items ();");
     let created = sandbox.pggit(["backup", "create", "-d", "shop", "--json"]).success().json();
-    assert_ne!(created["commit"], head.as_str(), "the commit that moved the directory is newer");
+    // The commit that has moved the directory is newer than the last one with the old directory.
+    assert_eq!(created["commit"], moved.as_str());
     assert_eq!(created["metadata"]["commit_source"], "migrations");
 }
 
@@ -357,4 +363,50 @@ fn several_directories_of_one_tool_are_one_history() {
     assert_eq!(json["migrations"][0]["path"], "services/b/migrations/V2__b.sql");
     sandbox.git(["config", "pggit.shop.migrationTool", "flywheel"]);
     sandbox.pggit(["migrations", "-d", "shop"]).fails(19);
+}
+
+#[test]
+fn applications_that_an_older_commit_lacks_are_not_those_of_others() {
+    let (sandbox, cluster, dbname) = shop();
+    let app = |name: &str| {
+        sandbox.commit(&format!("{name}/migrations/__init__.py"), "", "an application");
+        sandbox.commit(&format!("{name}/migrations/0001_initial.py"), "class Migration: pass\n", name)
+    };
+    let crm = app("crm");
+    let store = app("store");
+    cluster
+        .psql(&dbname, "create table django_migrations (id int, app text, name text, applied timestamptz)");
+    let applied = |rows: &str| {
+        let values = format!("truncate django_migrations; insert into django_migrations values {rows}");
+        cluster.psql(&dbname, &values);
+        sandbox.pggit(["backup", "create", "-d", "shop", "--json"]).success().json()
+    };
+    // The applications of other packages do not count.
+    let both = "(1, 'auth', '0001_initial', now()), (2, 'crm', '0001_initial', now()), (3, 'store', '0001_initial', now())";
+    assert_eq!(applied(both)["commit"], store.as_str());
+    // The newest commit without a migration of the second application is the one that begins it.
+    let begun = sandbox.git(["rev-parse", "HEAD~1"]);
+    assert_eq!(applied("(1, 'crm', '0001_initial', now())")["commit"], begun.as_str());
+    // Nor does a commit without the application equal a database that has more of it than HEAD.
+    let more = format!("{both}, (4, 'store', '0002_more', now())");
+    let created = applied(&more);
+    assert_eq!(created["metadata"]["commit_source"], "head", "{created:#}");
+    let older = sandbox.pggit(["migrations", &crm, "-d", "shop", "--exit-code", "--json"]).fails(1).json();
+    assert_eq!(older["database"]["at_commit"], false, "{older:#}");
+}
+
+#[test]
+fn directories_that_only_an_older_commit_has_count_for_it() {
+    let (sandbox, cluster, dbname) = shop();
+    sandbox.commit("Cargo.toml", "[dependencies]\nsqlx = \"0.8\"\n", "the program");
+    sandbox.git(["config", "pggit.shop.migrations", "*/migrations"]);
+    let only_a = sandbox.commit("a/migrations/1_a.sql", "create table a ();", "a");
+    sandbox.commit("b/migrations/2_b.sql", "create table b ();", "b");
+    sandbox.git(["rm", "-q", "b/migrations/2_b.sql"]);
+    sandbox.commit("a/migrations/1_a.sql", "create table a (id int);", "another a, and no b");
+    cluster.psql(&dbname, SQLX);
+    applied_by_sqlx(&cluster, &dbname, 1, "create table a ();");
+    let created = sandbox.pggit(["backup", "create", "-d", "shop", "--json"]).success().json();
+    // HEAD has no directory b, and the commit before it has a migration there that is not applied.
+    assert_eq!(created["commit"], only_a.as_str());
 }

@@ -28,7 +28,7 @@ use crate::terminal::ListOutput;
 pub use log::{add_event, event_table};
 pub use show::BackupStory;
 pub use tables::{backup_table, candidate_table};
-pub use words::{print_changed, title};
+pub use words::{print_changed, print_commit_warnings, title};
 
 /// The record of a backup, as [format.md](format.md) describes it.
 #[derive(Debug, Serialize, JsonSchema)]

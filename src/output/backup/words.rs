@@ -3,6 +3,7 @@
 use super::RecordOutput;
 use crate::domain::{Backup, Timestamp, VerificationStatus, Verified};
 use crate::ledger::Entry;
+use crate::migrations::{CommitWarning, Doubt};
 use crate::terminal::text::relative_time;
 use crate::terminal::{OutputError, Style, Ui};
 
@@ -56,4 +57,19 @@ pub fn print_changed(entry: &Entry, text: &str, ui: &Ui) -> Result<(), OutputErr
     }
     ui.status(text);
     Ok(())
+}
+
+/// Prints the reasons to doubt the commit of a new backup, and what to do.
+pub fn print_commit_warnings(warnings: &[CommitWarning], ui: &Ui) {
+    for warning in warnings {
+        ui.warning(&warning.message);
+        match warning.doubt {
+            Doubt::Assumed => ui.hint("'git pggit mark' records the commit in the database"),
+            Doubt::MigrationsDiffer | Doubt::MigrationsUnknown => {
+                ui.hint("'git pggit migrations' shows the state of each migration");
+            }
+            Doubt::SchemasDiffer => ui.hint("'git pggit backup diff' shows the difference"),
+            Doubt::MarkDiffers => {}
+        }
+    }
 }

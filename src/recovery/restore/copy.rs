@@ -88,7 +88,7 @@ impl CopyRequest<'_> {
         let read = || RestoredState::read(&info, &backup.database, target.commit, workspace);
         let state = if schema.is_none() { read() } else { None };
         Ok(CopyOutcome {
-            proof: Proof::of(target, schema.as_ref(), state.as_ref()),
+            proof: Proof::of(target, schema.as_ref(), state.as_ref(), workspace),
             info,
             schema,
             not_marked: restored.not_marked,

@@ -116,7 +116,7 @@ impl<'a> CoverageQuery<'a> {
     }
 
     /// Returns the coverage of the commits of a range, the newest first. A commit that changes no file of
-    /// the schema is covered by the backups of its parents.
+    /// the schema is covered by the backups of its parents, if a restore to it is possible.
     ///
     /// # Errors
     /// Fails if the history cannot be read, or a setting is wrong.
@@ -126,13 +126,24 @@ impl<'a> CoverageQuery<'a> {
         for (database, index) in &self.databases {
             let paths = self.schema_paths(database.as_ref())?;
             let mut known: HashMap<Oid, Coverage<Oid>> = HashMap::with_capacity(commits.len());
+            // The result is the same for all commits with the schema files of the backup.
+            let mut judged: HashMap<BackupId, State> = HashMap::new();
             // Parents are behind their children.
             for commit in commits.iter().rev() {
                 let mut coverage = index.coverage(*commit);
                 if coverage.state != State::Ok
                     && let Some(parent) = self.unchanged_parent(*commit, index, &known, &paths)?
+                    && let (Some(backup), Some(from)) = (parent.restorable_from, parent.restorable_at)
                 {
-                    coverage = coverage.covered(State::Ok, parent, Some(0));
+                    let state = match judged.get(&backup) {
+                        Some(state) => *state,
+                        None => self.by_migrations(coverage.clone(), index, from)?.state,
+                    };
+                    judged.insert(backup, state);
+                    if matches!(state, State::Ok | State::Unproven) {
+                        let migrations = (state == State::Ok).then_some(0);
+                        coverage = coverage.covered(state, parent, migrations);
+                    }
                 }
                 let is_worse = |other: &Coverage<Oid>| coverage.state < other.state;
                 if worst.get(commit).is_none_or(is_worse) {
@@ -144,8 +155,7 @@ impl<'a> CoverageQuery<'a> {
         Ok(commits.iter().filter_map(|commit| worst.remove(commit)).collect())
     }
 
-    /// Returns the coverage of a parent that can be restored without migrations and has the same schema
-    /// files.
+    /// Returns the coverage of a parent that has a backup to restore from and the same schema files.
     fn unchanged_parent(
         &self,
         commit: Oid,
@@ -156,15 +166,12 @@ impl<'a> CoverageQuery<'a> {
         let data = self.repository.commit(commit)?;
         for parent in data.parents {
             let coverage = known.get(&parent).cloned().unwrap_or_else(|| index.coverage(parent));
-            if coverage.state != State::Ok {
+            if !matches!(coverage.state, State::Ok | State::Unproven) {
                 continue;
             }
             let old = self.repository.commit(parent)?.tree;
-            let changes = self.repository.differs_where(Some(old), Some(data.tree), &mut |path| {
-                // The path of a symbolic link or a submodule may match the pattern of a directory.
-                let as_directory = format!("{path}/");
-                paths.iter().any(|one| one.matches(path) || one.matches(&as_directory))
-            })?;
+            let is_schema = &mut |path: &str| PathPatterns::any_matches(paths, path);
+            let changes = self.repository.differs_where(Some(old), Some(data.tree), is_schema)?;
             if !changes {
                 return Ok(Some(coverage));
             }

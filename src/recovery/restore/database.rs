@@ -81,8 +81,11 @@ impl DatabaseRestore<'_> {
         let state = is_whole
             .then(|| RestoredState::read(&info, database, self.target.commit, self.workspace))
             .flatten();
-        let proof =
-            if is_whole { Proof::of(self.target, schema.as_ref(), state.as_ref()) } else { Proof::of_part() };
+        let proof = if is_whole {
+            Proof::of(self.target, schema.as_ref(), state.as_ref(), self.workspace)
+        } else {
+            Proof::of_part()
+        };
         RestoreOutcome {
             commit: post_restore.commit().clone(),
             bytes: restored.bytes,

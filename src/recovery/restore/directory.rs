@@ -98,7 +98,7 @@ impl DirectoryRestore<'_> {
             commit: self.target.commit.to_commit(),
             bytes,
             duration,
-            proof: Proof::of_directory(self.target, schema.as_ref(), &self.destination.until),
+            proof: Proof::of_directory(self.target, schema.as_ref(), &self.destination.until, self.workspace),
             schema,
             state: None,
             ran: recovery.as_ref().map(|recovery| recovery.post_restore.names()).unwrap_or_default(),

@@ -1,7 +1,7 @@
 //! The proof that a restored database is at its commit.
 
 use super::target::Target;
-use crate::domain::{DatabaseName, RecoveryTarget, named_enum};
+use crate::domain::{BackupId, DatabaseName, RecoveryTarget, named_enum};
 use crate::git::Oid;
 use crate::migrations::Tool;
 use crate::pg::{Client, ConnInfo};
@@ -95,10 +95,14 @@ impl Proof {
         target: &Target,
         schema: Option<&SchemaComparison>,
         state: Option<&RestoredState>,
+        workspace: &Workspace,
     ) -> Self {
         match (schema, &target.expected) {
-            (Some(SchemaComparison { with, difference: None }), Expected::Recorded { .. }) => {
-                Self { level: ProofLevel::RecordedSchema, text: format!("the schema equals {with}") }
+            (Some(SchemaComparison { with, difference: None }), Expected::Recorded { backup, .. }) => {
+                // The schema is that of the commit only if the backup is.
+                let doubt = doubt(*backup, workspace).map(|doubt| format!("; {doubt}")).unwrap_or_default();
+                let text = format!("the schema equals {with}{doubt}");
+                Self { level: ProofLevel::RecordedSchema, text }
             }
             (Some(SchemaComparison { with, difference: None }), _) => {
                 Self { level: ProofLevel::BuiltSchema, text: format!("the schema equals {with}") }
@@ -128,6 +132,7 @@ impl Proof {
         target: &Target,
         schema: Option<&SchemaComparison>,
         until: &RecoveryTarget,
+        workspace: &Workspace,
     ) -> Self {
         match (schema, until) {
             (None, RecoveryTarget::Immediate) if target.unproved.is_none() => {
@@ -136,7 +141,7 @@ impl Proof {
             (None, until) if *until != RecoveryTarget::Immediate => {
                 Self::none(format!("the commit at {until} is not known"))
             }
-            _ => Self::of(target, schema, None),
+            _ => Self::of(target, schema, None, workspace),
         }
     }
 
@@ -153,4 +158,11 @@ impl Proof {
     pub fn is_some(&self) -> bool {
         self.level != ProofLevel::None
     }
+}
+
+/// Returns the first reason to doubt the commit of a backup.
+fn doubt(backup: BackupId, workspace: &Workspace) -> Option<String> {
+    let ledger = workspace.ledger().ok()?;
+    let warnings = ledger.commit_warnings(&ledger.by_id(backup).ok()?).ok()?;
+    Some(warnings.into_iter().next()?.message)
 }

@@ -50,6 +50,11 @@ fn a_tip_whose_schema_cannot_be_known_is_unproven() {
     sandbox.commit("migrations/R__view.sql", "create view v as select 1;", "a view");
     let first = sandbox.commit("migrations/V1__a.sql", "create table a ();", "a");
     backed_up(&sandbox, "shop");
+    // Without a recorded schema not even a commit without new migrations can be proved.
+    sandbox.commit("README.md", "tables", "a readme");
+    assert_eq!(tip(&sandbox), ("unproven".to_owned(), json!(first), Value::Null));
+    assert_eq!(states(&sandbox), ["unproven", "ok", "no_backup"]);
+    sandbox.pggit(["backup", "coverage", "--commits", "HEAD~1..HEAD", "--exit-code"]).fails(1);
     sandbox.commit("migrations/V2__b.sql", "create table b ();", "b");
     assert_eq!(tip(&sandbox), ("unproven".to_owned(), json!(first), Value::Null));
 }

@@ -13,6 +13,7 @@ use crate::domain::{
     human_bytes,
 };
 use crate::failure::{Code, Failure};
+use crate::output::backup::print_commit_warnings;
 use crate::terminal::bar;
 use crate::workspace::queue::{self, JobOptions};
 
@@ -145,9 +146,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let created = backup::create_configured(context, &request, output, store, progress.as_ref())?;
     drop(progress);
     let entry = created.map_err(|unsuccessful| backup_failure(unsuccessful, context))?;
-    for warning in context.ledger()?.commit_warnings(&entry)? {
-        context.ui.warning(&warning.message);
-        warning.doubt.hint().into_iter().for_each(|hint| context.ui.hint(hint));
+    match context.ledger()?.commit_warnings(&entry) {
+        Ok(warnings) => print_commit_warnings(&warnings, &context.ui),
+        // The backup is complete all the same.
+        Err(error) => context.ui.warning(&format!("the commit of the backup could not be checked: {error}")),
     }
     if context.ui.wants_json() {
         return Ok(context.ui.json(&entry.backup)?);

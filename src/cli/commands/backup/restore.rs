@@ -35,9 +35,9 @@ use super::restore_print::{self, show};
 ///
 /// All data is compared with its digests before it is used; plain files even before
 /// the server gets a command. The database is created under a temporary name, filled
-/// in one transaction, marked with its commit, and renamed when it is complete. An
-/// existing database is never changed. If the restore fails, the new database is
-/// dropped.
+/// in one transaction, marked with its commit, and renamed when it is complete. Without
+/// --in-place no existing database is changed. If the restore fails, the new database
+/// is dropped.
 ///
 /// --in-place with --force replaces the existing database or data directory. The new
 /// one is created beside the old one; then the two are swapped atomically. The old one

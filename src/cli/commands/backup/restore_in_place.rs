@@ -2,7 +2,7 @@
 
 use super::restore_args::{Unfinished, Which};
 use crate::cli::restores::{
-    failed, recorded, tell_proof, warn_not_marked, warn_of_difference, warn_of_state, watch_signals,
+    failed, print_proof, recorded, warn_not_marked, warn_of_difference, warn_of_state, watch_signals,
 };
 use crate::cli::{Context, logging};
 use crate::failure::{Code, Failure};
@@ -54,7 +54,7 @@ fn go_on(restore: UnfinishedRestore<'_>, context: &Context) -> Result<(), Failur
     if let Some(outcome) = made {
         warn_of_difference(outcome.schema.as_ref(), context);
         warn_of_state(&outcome, context);
-        tell_proof(&outcome.proof, context);
+        print_proof(&outcome.proof, !outcome.ran.is_empty(), context);
         if let Created::Database(made) = &outcome.made {
             warn_not_marked(made.info.dbname(), made.not_marked.as_deref(), context);
         }

@@ -2,7 +2,7 @@
 
 use super::restore_args::RestoreArgs;
 use crate::cli::Context;
-use crate::cli::restores::{recorded, tell_proof, warn_not_marked, warn_of_difference, warn_of_state};
+use crate::cli::restores::{print_proof, recorded, warn_not_marked, warn_of_difference, warn_of_state};
 use crate::failure::Failure;
 use crate::output::restore::{
     RestorePlanOutput, RestoredDatabase, RestoredDirectory, print_database, print_directory, print_plan,
@@ -55,9 +55,8 @@ pub(super) fn outcome(
     }
     // A part of a database is not expected to be at a commit.
     let is_part = matches!(&outcome.made, Created::Database(made) if made.part.is_some());
-    let is_in_json = context.ui.wants_json() && outcome.proof.is_some();
-    if !is_part && !is_in_json {
-        tell_proof(&outcome.proof, context);
+    if !is_part {
+        print_proof(&outcome.proof, target.forward.is_some(), context);
     }
     match outcome.made {
         Created::Directory(CreatedDirectory { path, server: Some(Err(error)), .. }) => {
