@@ -1,0 +1,6 @@
+-- migrate:up
+ALTER TABLE customers ADD COLUMN note text;
+UPDATE customers SET note = 'Größe – 5 €; süß ☕' WHERE id = 1;
+
+-- migrate:down
+ALTER TABLE customers DROP COLUMN note;

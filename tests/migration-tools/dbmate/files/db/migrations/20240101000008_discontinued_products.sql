@@ -1,0 +1,7 @@
+-- migrate:up
+ALTER TABLE products ADD COLUMN discontinued boolean NOT NULL DEFAULT false;
+INSERT INTO products (id, name, price_cents, discontinued) VALUES (4, 'sheet with -- migrate:down on it', 100, true);
+
+-- migrate:down
+DELETE FROM products WHERE id = 4;
+ALTER TABLE products DROP COLUMN discontinued;
