@@ -1,0 +1,5 @@
+export default {
+  dialect: 'postgresql',
+  out: './drizzle',
+  dbCredentials: { url: process.env.DATABASE_URL! },
+};
