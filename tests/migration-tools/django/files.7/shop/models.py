@@ -1,0 +1,10 @@
+from django.db import models
+
+
+class Customer(models.Model):
+    email = models.TextField(unique=True)
+    name = models.TextField()
+    note = models.TextField(null=True)
+
+    class Meta:
+        db_table = "customers"
