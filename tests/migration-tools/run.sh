@@ -77,6 +77,16 @@ dbmate_tool() {
     DATABASE_URL=$url "$tools/python/bin/dbmate" --no-dump-schema "$@"
 }
 
+rails_tool() {
+    local url=$DATABASE_URL
+    # In its URLs, a host before the path wins.
+    if [[ $PGHOST == /* ]]; then
+        url="postgresql:///$URL_DATABASE?host=$URL_HOST&port=$PGPORT&username=${URL_USER%%:*}"
+        if [[ $URL_USER == *:* ]]; then url+="&password=${URL_USER#*:}"; fi
+    fi
+    DATABASE_URL=$url rake "$@"
+}
+
 liquibase() {
     over_tcp java -cp "$tools/python/liquibase/bin/internal/lib/*" \
         liquibase.integration.commandline.LiquibaseCommandLine --show-banner=false --headless=true \
@@ -121,8 +131,8 @@ django-status)
 alembic-migrate) /usr/bin/python3 -m alembic upgrade heads ;;
 alembic-status) /usr/bin/python3 -m alembic current --verbose --check-heads ;;
 
-rails-migrate) rake db:migrate ;;
-rails-status) rake db:migrate:status db:abort_if_pending_migrations ;;
+rails-migrate) rails_tool db:migrate ;;
+rails-status) rails_tool db:migrate:status db:abort_if_pending_migrations ;;
 
 sqitch-migrate) sqitch deploy --verify "db:pg:$PGDATABASE" ;;
 sqitch-status)
