@@ -1,0 +1,11 @@
+-- Deploy shop:customer_totals to pg
+
+BEGIN;
+
+CREATE VIEW customer_totals AS
+    SELECT id, name, order_total(id) AS total_cents
+    FROM customers;
+COMMENT ON VIEW customer_totals IS 'first line
+second line';
+
+COMMIT;

@@ -1,0 +1,8 @@
+-- Revert shop:create_orders from pg
+
+BEGIN;
+
+DROP TABLE orders;
+DELETE FROM customers;
+
+COMMIT;

@@ -1,0 +1,7 @@
+-- Revert shop:create_reviews from pg
+
+BEGIN;
+
+DROP TABLE reviews;
+
+COMMIT;

@@ -1,0 +1,3 @@
+-- Revert shop:index_orders from pg
+
+DROP INDEX CONCURRENTLY orders_by_customer;

@@ -1,0 +1,7 @@
+-- Verify shop:create_products on pg
+
+BEGIN;
+
+SELECT 1 / count(*) FROM products;
+
+ROLLBACK;

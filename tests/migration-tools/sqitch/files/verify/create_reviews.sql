@@ -1,0 +1,7 @@
+-- Verify shop:create_reviews on pg
+
+BEGIN;
+
+SELECT stars FROM reviews WHERE false;
+
+ROLLBACK;
