@@ -1,0 +1,15 @@
+exports.up = async (knex) => {
+  await knex.raw(`
+CREATE VIEW customer_totals AS
+    SELECT id, name, order_total(id) AS total_cents
+    FROM customers;
+COMMENT ON VIEW customer_totals IS 'first line
+second line';
+`);
+};
+
+exports.down = async (knex) => {
+  await knex.raw(`
+DROP VIEW customer_totals;
+`);
+};
