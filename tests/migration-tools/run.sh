@@ -151,7 +151,8 @@ knex-status) expect 'No Pending Migration files Found' node_tool knex migrate:li
 prisma-migrate) node --experimental-wasm-modules --no-warnings "$here/prisma.mjs" "$tools" migrate ;;
 prisma-status) node --experimental-wasm-modules --no-warnings "$here/prisma.mjs" "$tools" status ;;
 
-supabase-migrate) over_tcp "$(supabase_program)" migration up --remote=@URL@ --yes ;;
-supabase-status) over_tcp "$(supabase_program)" migration list --remote=@URL@ ;;
+supabase-migrate) PGSSLMODE=disable over_tcp node "$tools/node_modules/.bin/supabase" migration up --remote=@URL@ --yes ;;
+# One of the two columns is empty.
+supabase-status) PGSSLMODE=disable expect_not '` +`' over_tcp node "$tools/node_modules/.bin/supabase" migration list --remote=@URL@ ;;
 *) fail "unknown tool '$tool'" ;;
 esac

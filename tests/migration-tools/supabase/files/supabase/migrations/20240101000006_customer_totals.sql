@@ -1,0 +1,5 @@
+CREATE VIEW customer_totals AS
+    SELECT id, name, order_total(id) AS total_cents
+    FROM customers;
+COMMENT ON VIEW customer_totals IS 'first line
+second line';
