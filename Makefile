@@ -14,7 +14,7 @@ TESTED = tests/in-memory.sh $(CARGO) test --locked --no-fail-fast
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-automation demo-tools demo-recovery check test test-all test-matrix cases fuzz lint bench bench-store install doc
+.PHONY: help demo demo-automation demo-tools demo-recovery demo-migrations check test test-all test-matrix test-migrations cases fuzz lint bench bench-store install doc
 
 help: ## this list
 	@printf 'usage: make <target>\n\n'
@@ -40,6 +40,11 @@ demo-recovery: ## see a bad migration taken back, copies, a bisect over data, an
 	$(CARGO) build --locked --release
 	@tests/demo-recovery.sh "$(CURDIR)/target/release"
 
+demo-migrations: ## see restores to a commit whose migrations are those of sixteen real migration tools
+	@tests/prepare.sh build postgresql test migrations
+	$(CARGO) build --locked --release
+	@tests/demo-migrations.sh "$(CURDIR)/target/release"
+
 # Those that need git and a shell, and no server.
 CHECK_TESTS := cli_basics:: config:: endpoint:: extensions:: hooks:: index:: init:: ledger:: man:: process:: \
     schedule:: store_copy:: sync_forged::
@@ -51,7 +56,12 @@ check: ## formatting, lints, unit tests, and the tests that need only git
 	$(TESTED) --lib --test tidy
 	$(TESTED) --test it -- $(CHECK_TESTS)
 
-test-all: test test-matrix cases ## test, test-matrix and cases
+test-all: test test-matrix test-migrations cases ## test, test-matrix, test-migrations and cases
+
+test-migrations: ## restores to a commit, with each real migration tool that the registries have
+	@tests/prepare.sh build postgresql test migrations
+	$(CARGO) build --locked
+	@tests/demo-migrations.sh "$(CURDIR)/target/debug"
 
 cases: ## small inputs after public reports, and attacks: only the known ones fail
 	@tests/prepare.sh build postgresql cases

@@ -285,13 +285,16 @@ keys! {
     /// The directory of the repository that has the migrations. A `*` stands for any text without a
     /// slash: `services/*/migrations`. May be given several times; all directories then belong to one
     /// tool. The number of the files that differ between two commits is the distance of a backup of
-    /// one commit from the other. A restore to a later commit runs the `*.sql` files directly in it,
-    /// and [refuses](recovery.md#what-is-refused) other differing files there, and several
-    /// directories.
+    /// one commit from the other. A restore to a later commit runs the migrations as the tool of the
+    /// team [does](migrations.md#how-migrations-are-run); without a tool, it runs the `*.sql` files
+    /// directly in one directory, and [refuses](recovery.md#what-is-refused) other differing files.
     MIGRATIONS: Key<String> = Key::database("migrations", TREE_PATTERN).several().default("migrations");
 
     /// The tool that runs the migrations, as in the table of [migrations.md](migrations.md#tools).
     /// `auto`: the tool is detected by the files of the commit and the tables of the database.
+    /// `plain`: the files are run, and no tool records them. If only the tool itself runs its
+    /// migrations, a restore runs its [usual command](migrations.md#how-migrations-are-run), unless
+    /// this key is only in the committed configuration.
     MIGRATION_TOOL: Key<Option<MigrationTool>> = Key::database("migrationTool", MIGRATION_TOOL_FORM).default("auto");
 
     /// The action of `backup create` if the commit of the backup is doubtful: `warn`, or `require` to

@@ -42,6 +42,12 @@ impl From<Error> for Failure {
             Error::Workspace(error) => (*error).into(),
             Error::Artifacts(error) => (*error).into(),
             Error::MigrationConflict(ref gap) => of_gap(gap, Self::of(Code::Conflict, &error)),
+            other @ (Error::StateDiffers { .. } | Error::NotRecordable { .. }) => Self::of(Code::Conflict, &other)
+                .hint("the restored data was removed; --no-migrate restores the backup at its own commit")
+                .hint("or configure the program that runs the migrations: git config pggit.<database>.migrateCommand <command>"),
+            ref other @ Error::StateIgnored { ref tool, .. } => Self::of(Code::Conflict, other)
+                .hint(format!("if {tool} runs the migrations: git config pggit.<database>.migrationTool {tool}"))
+                .hint("if no tool records them: git config pggit.<database>.migrationTool plain"),
             other @ Error::Setting { .. } => Self::of(Code::Conflict, &other)
                 .hint("migrations may depend on the setting; use --no-migrate, or restore as a role that may set it"),
             Error::Process(error) => error.into(),
@@ -126,7 +132,17 @@ fn of_gap(gap: &MigrationConflict, failure: Failure) -> Failure {
         }
         MigrationConflict::NoDirectory { .. } => failure
             .hint("name the directory of the migrations: git config pggit.<database>.migrations <directory>"),
+        MigrationConflict::Ambiguous(_) => {
+            return failure
+                .hint("name the directory: git config pggit.<database>.migrations <directory>")
+                .hint("or the tool: git config pggit.<database>.migrationTool <tool>");
+        }
+        MigrationConflict::NotAtCommit { .. } => {
+            failure.hint("'git pggit backup show' has the differences that were recorded")
+        }
         MigrationConflict::Changed(_)
+        | MigrationConflict::OutOfOrder { .. }
+        | MigrationConflict::OnlyByTool { .. }
         | MigrationConflict::Removed(_)
         | MigrationConflict::UnsupportedFile(_)
         | MigrationConflict::SeveralDirectories

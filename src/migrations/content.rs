@@ -34,7 +34,11 @@ pub(super) fn check(tool: Tool, content: &[u8]) -> Result<(), String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     match tool {
         Tool::Goose => forward_first(text, goose_direction, "-- +goose Up", "-- +goose Down"),
+        Tool::Dbmate if !text.lines().any(|line| dbmate_direction(line) == Some(Direction::Down)) => {
+            Err("it has no '-- migrate:down'".to_owned())
+        }
         Tool::Dbmate => forward_first(text, dbmate_direction, "-- migrate:up", "-- migrate:down"),
+        Tool::Diesel if content.is_empty() => Err("it is empty".to_owned()),
         _ => Ok(()),
     }
 }
@@ -96,7 +100,7 @@ mod tests {
         for (tool, text) in [
             (Tool::Goose, "-- +goose NO TRANSACTION\n--  +GOOSE Up\nselect 1;\n-- +goose Down\nselect 2;\n"),
             (Tool::Dbmate, "\u{feff}-- migrate:up transaction:false\r\nselect 1;\r\n-- migrate:down\r\n"),
-            (Tool::Dbmate, "-- migrate:up\nselect '-- migrate:up';\n"),
+            (Tool::Dbmate, "-- migrate:up\nselect '-- migrate:up';\n-- migrate:down\n"),
             (Tool::Sqlx, "select 1"),
             (Tool::Plain, ""),
         ] {
@@ -108,9 +112,13 @@ mod tests {
     fn files_that_the_tool_refuses_are_refused() {
         assert!(refused(Tool::Goose, "select 1;").contains("no '-- +goose Up'"));
         assert!(refused(Tool::Goose, "-- +goose Down\n-- +goose Up\n").contains("before"));
-        assert!(refused(Tool::Dbmate, "select 1;").contains("no '-- migrate:up'"));
+        assert!(refused(Tool::Dbmate, "-- migrate:down\n").contains("no '-- migrate:up'"));
+        assert!(refused(Tool::Dbmate, "-- migrate:up\nselect 1;").contains("no '-- migrate:down'"));
         // The tool takes a marker in a string literal for a marker, too.
-        assert!(refused(Tool::Dbmate, "-- migrate:up\nselect '\n-- migrate:up\n';").contains("several"));
+        assert!(
+            refused(Tool::Dbmate, "-- migrate:up\nselect '\n-- migrate:up\n';\n-- migrate:down")
+                .contains("several")
+        );
         assert!(refused(Tool::Plain, "a\0b").contains("NUL"));
         assert_eq!(check(Tool::Plain, b"\xff").unwrap_err(), "it is not UTF-8");
         assert!(refused(Tool::Plain, "version https://git-lfs.github.com/spec/v1\noid x").contains("LFS"));

@@ -6,8 +6,9 @@ use super::checksum::checksums;
 use super::content::check;
 use super::files::Files;
 use super::layout::{Layout, Read};
+use super::layout_files::Named;
 use super::migration::{Kind, MigrationFile, Problem};
-use super::names::{self, Named};
+use super::names;
 use super::tool::Tool;
 use super::version::{compare_versions, key_version};
 
@@ -38,7 +39,10 @@ impl MigrationHistory {
         }
         let Named { mut migrations, problems } = all;
         // These have an order of their own.
-        if !matches!(tool, Tool::Sqitch | Tool::Liquibase | Tool::Drizzle | Tool::Alembic) {
+        if !matches!(
+            tool,
+            Tool::Sqitch | Tool::Liquibase | Tool::Drizzle | Tool::Alembic | Tool::GraphileMigrate
+        ) {
             migrations.sort_by(|a, b| order(tool, a, b));
         }
         let scope = |migration: &MigrationFile| tool.scope(&migration.version).map(str::to_owned);
@@ -46,6 +50,17 @@ impl MigrationHistory {
         let mut history = Self { tool, layouts: layouts.to_vec(), migrations, problems, scopes };
         history.find_repeated_versions();
         Some(history)
+    }
+
+    /// Returns the history of a commit without migrations.
+    pub fn empty(tool: Tool) -> Self {
+        Self {
+            tool,
+            layouts: Vec::new(),
+            migrations: Vec::new(),
+            problems: Vec::new(),
+            scopes: BTreeSet::new(),
+        }
     }
 
     /// Counts the packages of another commit, too: the database may have migrations of a package that this
@@ -79,11 +94,18 @@ impl MigrationHistory {
             });
             match content {
                 Ok(content) => {
-                    migration.checksums = checksums(tool, &migration.version, &migration.name, &content);
+                    migration.checksums = migration.checksums_of(tool, &content);
                 }
                 Err(reason) => self.problems.push(Problem { path: migration.path.clone(), reason }),
             }
         }
+    }
+}
+
+impl MigrationFile {
+    /// Returns the checksums that the tool accepts for the migration if its file has this content.
+    pub fn checksums_of(&self, tool: Tool, content: &[u8]) -> Vec<String> {
+        checksums(tool, &self.version, &self.name, content)
     }
 }
 

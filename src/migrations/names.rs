@@ -2,50 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::content::text_of;
-use super::files::{Files, is_note};
-use super::layout::{Layout, Read, is_formatted_sql};
-use super::migration::{Kind, MigrationFile, Problem};
+use super::files::Files;
+use super::layout::{Layout, Read};
+use super::layout_files::{LayoutFile, Named, below, file_name, is_skipped, join, read_text};
+use super::liquibase::liquibase;
+use super::migration::Kind;
 use super::tool::Tool;
 use super::version::normal_version;
 use crate::git::EntryKind;
-
-/// The migrations of a layout, in no order, and the files that are not understood.
-#[derive(Debug, Default)]
-pub(super) struct Named {
-    pub migrations: Vec<MigrationFile>,
-    pub problems: Vec<Problem>,
-}
-
-impl Named {
-    fn add(&mut self, path: &str, file: EntryKind, version: &str, name: &str, kind: Kind) {
-        match file {
-            EntryKind::Submodule => return self.problem(path, "it is a submodule"),
-            EntryKind::Symlink => return self.problem(path, "it is a symbolic link"),
-            EntryKind::File => {}
-        }
-        self.migrations.push(MigrationFile {
-            version: version.to_owned(),
-            name: name.to_owned(),
-            kind,
-            path: path.to_owned(),
-            checksums: Vec::new(),
-            after: Vec::new(),
-        });
-    }
-
-    fn problem(&mut self, path: &str, reason: impl Into<String>) {
-        self.problems.push(Problem { path: path.to_owned(), reason: reason.into() });
-    }
-}
-
-/// A file of the layout.
-struct Entry<'a> {
-    path: &'a str,
-    /// The path below the directory of the layout.
-    relative: &'a str,
-    file: EntryKind,
-}
 
 /// Lists the migrations of a layout.
 pub(super) fn list(layout: &Layout, files: &Files, read: Read<'_>) -> Named {
@@ -71,28 +35,7 @@ pub(super) fn list(layout: &Layout, files: &Files, read: Read<'_>) -> Named {
     named
 }
 
-fn below<'a>(layout: &Layout, files: &'a Files) -> Vec<Entry<'a>> {
-    let prefix = if layout.directory.is_empty() { String::new() } else { format!("{}/", layout.directory) };
-    let entry = |(path, file): (&'a String, &'a EntryKind)| {
-        let relative = path.strip_prefix(&prefix)?;
-        Some(Entry { path, relative, file: *file })
-    };
-    // All paths begin with the prefix of the root, which is empty.
-    let of_directory = files.range(prefix.clone()..).take_while(|(path, _)| path.starts_with(&prefix));
-    of_directory.filter_map(entry).collect()
-}
-
-/// Returns true if the file is a note, or one of the tool that is no migration.
-fn is_skipped(relative: &str) -> bool {
-    let name = file_name(relative);
-    is_note(name) || matches!(name, "migration_lock.toml" | "tern.conf")
-}
-
-fn file_name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
-}
-
-fn of_name(tool: Tool, entry: &Entry<'_>, read: Read<'_>, named: &mut Named) {
+fn of_name(tool: Tool, entry: &LayoutFile<'_>, read: Read<'_>, named: &mut Named) {
     match tool {
         Tool::Flyway => flyway(entry, named),
         Tool::Refinery => refinery(entry, named),
@@ -107,7 +50,7 @@ fn of_name(tool: Tool, entry: &Entry<'_>, read: Read<'_>, named: &mut Named) {
         Tool::SeaOrm => sea_orm(entry, named),
         Tool::Django => django(entry, read, named),
         Tool::NodePgMigrate => node_pg_migrate(entry, named),
-        Tool::GraphileMigrate => graphile_migrate(entry, named),
+        Tool::GraphileMigrate => graphile_migrate(entry, read, named),
         // Goose, dbmate, tern, Atlas and Supabase: flat SQL files that begin with the version.
         _ => numbered(tool, entry, named),
     }
@@ -119,7 +62,7 @@ fn numbered_stem(stem: &str) -> Option<(&str, &str)> {
     (!version.is_empty() && version.bytes().all(|byte| byte.is_ascii_digit())).then_some((version, name))
 }
 
-fn numbered(tool: Tool, entry: &Entry<'_>, named: &mut Named) {
+fn numbered(tool: Tool, entry: &LayoutFile<'_>, named: &mut Named) {
     if entry.relative.contains('/') {
         return named.problem(entry.path, format!("{tool} does not search subdirectories"));
     }
@@ -143,7 +86,7 @@ fn numbered(tool: Tool, entry: &Entry<'_>, named: &mut Named) {
 }
 
 /// sqlx and golang-migrate: `1_name.up.sql` with `1_name.down.sql`; sqlx also `1_name.sql`.
-fn pairs(tool: Tool, entry: &Entry<'_>, named: &mut Named) {
+fn pairs(tool: Tool, entry: &LayoutFile<'_>, named: &mut Named) {
     if entry.relative.contains('/') || !entry.relative.ends_with(".sql") {
         return;
     }
@@ -164,7 +107,7 @@ fn pairs(tool: Tool, entry: &Entry<'_>, named: &mut Named) {
     }
 }
 
-fn plain(entry: &Entry<'_>, named: &mut Named) {
+fn plain(entry: &LayoutFile<'_>, named: &mut Named) {
     let lower = entry.relative.to_ascii_lowercase();
     if entry.relative.contains('/') {
         return named.problem(entry.path, "it is in a subdirectory");
@@ -178,7 +121,7 @@ fn plain(entry: &Entry<'_>, named: &mut Named) {
 }
 
 /// Diesel and Prisma: a directory for each migration.
-fn in_directories(entry: &Entry<'_>, named: &mut Named, forward: &str, others: &[&str]) {
+fn in_directories(entry: &LayoutFile<'_>, named: &mut Named, forward: &str, others: &[&str]) {
     let Some((directory, file)) = entry.relative.split_once('/') else { return };
     let (version, name) = match forward {
         // diesel removes dashes from the text before the first underscore.
@@ -197,7 +140,7 @@ fn in_directories(entry: &Entry<'_>, named: &mut Named, forward: &str, others: &
     }
 }
 
-fn flyway(entry: &Entry<'_>, named: &mut Named) {
+fn flyway(entry: &LayoutFile<'_>, named: &mut Named) {
     let file = file_name(entry.relative);
     let Some(stem) = file.strip_suffix(".sql") else {
         if file.ends_with(".java") || file.ends_with(".class") {
@@ -236,7 +179,7 @@ fn is_callback(stem: &str) -> bool {
 }
 
 /// `^([UV])(\d+(?:\.\d+)?)__(\w+)\.(rs|sql)$`; U is a migration that may run out of order.
-fn refinery(entry: &Entry<'_>, named: &mut Named) {
+fn refinery(entry: &LayoutFile<'_>, named: &mut Named) {
     let file = file_name(entry.relative);
     let (stem, kind) = match (file.strip_suffix(".sql"), file.strip_suffix(".rs")) {
         (Some(stem), _) => (stem, Kind::Versioned),
@@ -253,7 +196,7 @@ fn refinery(entry: &Entry<'_>, named: &mut Named) {
     }
 }
 
-fn code(entry: &Entry<'_>, named: &mut Named, extensions: &[&str]) {
+fn code(entry: &LayoutFile<'_>, named: &mut Named, extensions: &[&str]) {
     let Some(stem) = extensions.iter().find_map(|end| entry.relative.strip_suffix(end)) else { return };
     let at = stem.find(|c: char| !c.is_ascii_digit()).unwrap_or(stem.len());
     let (version, rest) = stem.split_at(at);
@@ -268,21 +211,21 @@ pub(super) fn stem(name: &str) -> &str {
 }
 
 /// Knex records the names of the files.
-fn knex(entry: &Entry<'_>, named: &mut Named) {
+fn knex(entry: &LayoutFile<'_>, named: &mut Named) {
     let is_code = [".js", ".ts", ".cjs", ".mjs"].iter().any(|end| entry.relative.ends_with(end));
     if is_code && !entry.relative.contains('/') {
         named.add(entry.path, entry.file, stem(entry.relative), entry.relative, Kind::Code);
     }
 }
 
-fn sea_orm(entry: &Entry<'_>, named: &mut Named) {
+fn sea_orm(entry: &LayoutFile<'_>, named: &mut Named) {
     let Some(stem) = entry.relative.strip_suffix(".rs") else { return };
     if stem.starts_with('m') && stem[1..].starts_with(|c: char| c.is_ascii_digit()) {
         named.add(entry.path, entry.file, stem, stem, Kind::Code);
     }
 }
 
-fn django(entry: &Entry<'_>, read: Read<'_>, named: &mut Named) {
+fn django(entry: &LayoutFile<'_>, read: Read<'_>, named: &mut Named) {
     let parts: Vec<&str> = entry.path.rsplitn(4, '/').collect();
     let [file, "migrations", application, ..] = parts.as_slice() else { return };
     let Some(stem) = file.strip_suffix(".py").filter(|stem| *stem != "__init__") else { return };
@@ -298,7 +241,7 @@ fn django(entry: &Entry<'_>, read: Read<'_>, named: &mut Named) {
     }
 }
 
-fn node_pg_migrate(entry: &Entry<'_>, named: &mut Named) {
+fn node_pg_migrate(entry: &LayoutFile<'_>, named: &mut Named) {
     let file = entry.relative;
     if file.contains('/') {
         return named.problem(entry.path, "it is in a subdirectory");
@@ -314,12 +257,20 @@ fn node_pg_migrate(entry: &Entry<'_>, named: &mut Named) {
     named.add(entry.path, entry.file, stem, stem, kind);
 }
 
-fn graphile_migrate(entry: &Entry<'_>, named: &mut Named) {
+/// The tool knows a committed migration by the hash in its header.
+fn graphile_migrate(entry: &LayoutFile<'_>, read: Read<'_>, named: &mut Named) {
     let name = entry.relative;
-    if name.ends_with(".sql") && name.starts_with(|c: char| c.is_ascii_digit()) {
-        named.add(entry.path, entry.file, name, name, Kind::Versioned);
-    } else {
-        named.problem(entry.path, "its name does not follow the rules of graphile-migrate");
+    if !name.ends_with(".sql") || !name.starts_with(|c: char| c.is_ascii_digit()) {
+        return named.problem(entry.path, "its name does not follow the rules of graphile-migrate");
+    }
+    let hash = |text: String| {
+        let mut header = text.lines().take_while(|line| line.starts_with("--!"));
+        header.find_map(|line| Some(line.strip_prefix("--! Hash:")?.trim().to_owned()))
+    };
+    match read_text(entry.path, read).map(hash) {
+        Ok(Some(hash)) => named.add(entry.path, entry.file, &hash, name, Kind::Versioned),
+        Ok(None) => named.problem(entry.path, "it has no header '--! Hash:'"),
+        Err(reason) => named.problem(entry.path, reason),
     }
 }
 
@@ -334,21 +285,59 @@ fn sqitch(layout: &Layout, files: &Files, read: Read<'_>, named: &mut Named) {
     let Some(project) = project.map(str::trim) else {
         return named.problem(&at("sqitch.plan"), "it has no line %project=");
     };
-    for line in plan.lines().map(str::trim) {
-        let is_change = line.starts_with(|c: char| c.is_alphanumeric() || c == '_' || c == '+');
-        if !is_change {
-            // A line that begins with '-' reverts a change, which a database cannot skip.
-            if line.starts_with('-') {
-                named.problem(&at("sqitch.plan"), "a line of the plan reverts a change");
+    let changes: Vec<PlannedChange<'_>> =
+        plan.lines().filter_map(|line| PlannedChange::of(line.trim())).collect();
+    // A line that begins with '-' reverts a change, which a database cannot skip.
+    if plan.lines().any(|line| line.trim().starts_with('-')) {
+        named.problem(&at("sqitch.plan"), "a line of the plan reverts a change");
+    }
+    for (index, change) in changes.iter().enumerate() {
+        let name = change.name;
+        let number = changes[..index].iter().filter(|earlier| earlier.name == name).count();
+        let later = changes[index + 1..].iter().find(|later| later.name == name);
+        // A change that was reworked keeps its old script under the tag before the new one.
+        let script = match later.map(|later| later.reworked_at) {
+            None => name.to_owned(),
+            Some(Some(tag)) => format!("{name}@{tag}"),
+            Some(None) => {
+                named.problem(&at("sqitch.plan"), format!("{name} is planned again without a tag"));
+                continue;
             }
-            continue;
-        }
-        let name = line.trim_start_matches('+').split_whitespace().next().unwrap_or_default();
-        let path = at(&format!("deploy/{name}.sql"));
+        };
+        let path = at(&format!("deploy/{script}.sql"));
         match files.get(&path) {
-            Some(file) => named.add(&path, *file, &format!("{project}:{name}"), name, Kind::Versioned),
+            Some(file) => {
+                let version = numbered_version(&format!("{project}:{name}"), number);
+                named.add(&path, *file, &version, name, Kind::Versioned);
+            }
             None => named.problem(&path, "the plan names it, and it does not exist"),
         }
+    }
+}
+
+/// Returns the version of a change of Sqitch that has the name of `number` changes before it.
+pub(super) fn numbered_version(version: &str, number: usize) -> String {
+    if number == 0 { version.to_owned() } else { format!("{version}@{}", number + 1) }
+}
+
+/// A line of `sqitch.plan` with a change.
+struct PlannedChange<'a> {
+    name: &'a str,
+    /// The tag at which the change was reworked, if it replaces an earlier one of the same name.
+    reworked_at: Option<&'a str>,
+}
+
+impl<'a> PlannedChange<'a> {
+    fn of(line: &'a str) -> Option<Self> {
+        if !line.starts_with(|c: char| c.is_alphanumeric() || c == '_' || c == '+') {
+            return None;
+        }
+        let name = line.trim_start_matches('+').split_whitespace().next().unwrap_or_default();
+        let requires =
+            line.split_once('[').and_then(|(_, rest)| rest.split_once(']')).map(|(inside, _)| inside);
+        let mut requires = requires.unwrap_or_default().split_whitespace();
+        let reworked_at = requires.find_map(|required| required.strip_prefix(name)?.strip_prefix('@'));
+        Some(Self { name, reworked_at })
     }
 }
 
@@ -376,50 +365,6 @@ fn drizzle(layout: &Layout, files: &Files, read: Read<'_>, named: &mut Named) {
             None => named.problem(&path, "the journal names it, and it does not exist"),
         }
     }
-}
-
-/// Formatted SQL has one migration for each change set. Other forms are not read. The tool records the
-/// path of a file as it was given to the tool, which may begin elsewhere, so only the name of the file is
-/// compared.
-fn liquibase(layout: &Layout, files: &Files, read: Read<'_>, named: &mut Named) {
-    for entry in below(layout, files) {
-        if is_skipped(entry.relative) {
-            continue;
-        }
-        let text = match read_text(entry.path, read) {
-            Ok(text) if is_formatted_sql(&text) => text,
-            Ok(_) => {
-                named.problem(entry.path, "only change sets in formatted SQL are read");
-                continue;
-            }
-            Err(reason) => {
-                named.problem(entry.path, reason);
-                continue;
-            }
-        };
-        let mut is_empty = true;
-        for id in text.lines().filter_map(change_set) {
-            is_empty = false;
-            match id.split_once(':') {
-                Some((author, id)) => {
-                    let name = format!("{author}:{id}");
-                    let version = format!("{name}:{}", file_name(entry.path));
-                    named.add(entry.path, entry.file, &version, &name, Kind::Versioned);
-                }
-                None => named.problem(entry.path, format!("the change set '{id}' has no author")),
-            }
-        }
-        if is_empty {
-            named.problem(entry.path, "it has no change set");
-        }
-    }
-}
-
-/// Returns the author and the id of a change set that begins with the line.
-fn change_set(line: &str) -> Option<&str> {
-    let words = line.trim().strip_prefix("--")?.trim_start();
-    let (word, rest) = words.split_once(char::is_whitespace)?;
-    word.eq_ignore_ascii_case("changeset").then(|| rest.split_whitespace().next().unwrap_or_default())
 }
 
 /// A revision of Alembic.
@@ -501,14 +446,4 @@ fn assigned(line: &str, name: &str) -> Option<String> {
 fn quoted(value: &str) -> Vec<String> {
     let parts = value.split(['\'', '"']);
     parts.enumerate().filter(|(at, _)| at % 2 == 1).map(|(_, text)| text.to_owned()).collect()
-}
-
-/// Reads a text file of the commit.
-fn read_text(path: &str, read: Read<'_>) -> Result<String, String> {
-    let content = read(path)?;
-    text_of(&content).map(str::to_owned)
-}
-
-fn join(directory: &str, name: &str) -> String {
-    if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") }
 }

@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use super::compare::State;
+use super::tool::Tool;
 use crate::domain::{BackupId, CommitId, Metadata, named_enum};
 
 /// The fact of the metadata that has the state of the migration tool.
@@ -65,6 +66,26 @@ named_enum! {
         MigrationsUnknown = "migrations-unknown",
         /// Another backup of the commit has recorded another schema.
         SchemasDiffer = "schemas-differ",
+    }
+}
+
+/// The state of the migration tool, as a backup has recorded it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordedState {
+    /// The tool, if the record names one that is known.
+    pub tool: Option<Tool>,
+    /// True if exactly the migrations of the commit of the backup were applied. `None` if that is not known.
+    pub at_commit: Option<bool>,
+}
+
+impl RecordedState {
+    /// Returns the state that a record has; `None` if it has none.
+    pub fn of(metadata: &Metadata) -> Option<Self> {
+        let state = metadata.as_map().get(MIGRATIONS)?;
+        Some(Self {
+            tool: state.get("tool").and_then(Value::as_str).and_then(|tool| tool.parse().ok()),
+            at_commit: state.get("at_commit").and_then(Value::as_bool),
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::names::stem;
+use super::names::{numbered_version, stem};
 use super::tool::Tool;
 use super::version::key_version;
 
@@ -73,8 +73,8 @@ const STATE_TABLES: &[StateTable] = &[
         &["migration_name", "checksum", "finished_at", "rolled_back_at"],
     ),
     StateTable::new(Tool::Drizzle, "__drizzle_migrations", &["created_at", "hash"]),
-    StateTable::new(Tool::GraphileMigrate, "migrations", &["filename"])
-        .with(&["hash", "previous_hash"])
+    StateTable::new(Tool::GraphileMigrate, "migrations", &["hash", "filename"])
+        .with(&["previous_hash"])
         .within("graphile_migrate"),
     StateTable::new(Tool::NodePgMigrate, "pgmigrations", &["name"]).with(&["run_on"]),
     StateTable::new(Tool::Django, "django_migrations", &["app", "name"]).with(&["applied"]),
@@ -141,8 +141,16 @@ impl StateTable {
     /// Returns the migrations that the rows record as applied.
     pub fn migrations(&self, rows: &[StateRow]) -> Vec<AppliedMigration> {
         let mut newest: BTreeMap<String, Record> = BTreeMap::new();
+        let mut changes: BTreeMap<String, usize> = BTreeMap::new();
         for row in rows {
-            let record = Record::of(self.tool, row);
+            let mut record = Record::of(self.tool, row);
+            if self.tool == Tool::Sqitch {
+                // A change that was reworked has a row for each of its scripts.
+                let number = changes.entry(record.key.clone()).or_default();
+                record.migration.version = numbered_version(&record.migration.version, *number);
+                record.key = key_version(self.tool, &record.migration.version);
+                *number += 1;
+            }
             let known = newest.get(&record.key);
             let is_older = known.is_some_and(|known| {
                 // Without a rank, a failed run counts more than a complete one.
@@ -291,7 +299,7 @@ impl AppliedMigration {
                 self.name = format!("{}.{}", values.text(0), values.text(1));
                 self.version = self.name.clone();
             }
-            Tool::TypeOrm => self.name = values.text(1),
+            Tool::TypeOrm | Tool::GraphileMigrate => self.name = values.text(1),
             // The name of the file, which may have been compiled to another type.
             Tool::Knex => {
                 self.name = values.text(0);

@@ -73,18 +73,10 @@ impl Search<'_> {
         for candidate in candidates.iter_mut().filter(|candidate| candidate.is_eligible()) {
             let Relation::Ancestor { migrations, .. } = &mut candidate.relation else { continue };
             match planner.from(&self.ledger.by_id(candidate.backup)?)? {
-                Ok(CommitPlan {
-                    forward: Some(MigrationPlan { way: MigrationRunner::Files(run), .. }),
-                    ..
-                }) => {
-                    *migrations = run.len();
-                }
-                Ok(CommitPlan {
-                    forward: Some(MigrationPlan { way: MigrationRunner::Command(command), .. }),
-                    ..
-                }) => {
-                    candidate.command = Some(command.shown());
-                }
+                Ok(CommitPlan { forward: Some(MigrationPlan { way, .. }), .. }) => match way {
+                    MigrationRunner::Command(command) => candidate.command = Some(command.shown()),
+                    way => *migrations = way.count().unwrap_or(*migrations),
+                },
                 Ok(_) => {}
                 Err(gap) => {
                     candidate.unusable = Some(gap.to_string());

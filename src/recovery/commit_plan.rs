@@ -9,12 +9,17 @@ use super::migrate_command::MigrateCommand;
 use super::migration_diff::{Judged, Listing, MigrationDiff, all_migrations, judge, one_direction};
 use super::pending::MigrationConflict;
 use super::post_restore::{Expected, MigrationPlan, MigrationRunner};
-use super::unsupported::UnsupportedFile;
-use crate::config::{Config, DatabaseConfig};
+use super::tool_command::usual_command;
+use super::tool_migrations::{ToolMigrations, is_same, scripts};
+use super::unsupported::{UnsupportedFile, UnsupportedReason};
+use crate::config::{Config, DatabaseConfig, Origin};
 use crate::domain::DatabaseName;
 use crate::git::{Directory, Oid, PathPatterns, Repository};
 use crate::ledger::{Entry, Ledger};
+use crate::migrations::{Divergence, MigrationFile, MigrationHistory, RecordedState, Tool, is_note};
 use crate::tools::Migration;
+use crate::workspace::Error as WorkspaceError;
+use crate::workspace::migrations::CommitMigrations;
 
 /// The plan for a restored database, from the commit of its backup to the wanted commit.
 #[derive(Debug)]
@@ -37,8 +42,12 @@ pub struct CommitPlanner<'a> {
     config: &'a Config,
     listings: HashMap<(Oid, String), Files>,
     built: HashMap<DatabaseName, Built>,
+    histories: HashMap<(Oid, DatabaseName, Option<Tool>), Found<'a>>,
     allow_unproved: bool,
 }
+
+/// The migrations of a commit, or the reason why they cannot be determined.
+type Found<'a> = Rc<Result<Option<CommitMigrations<'a>>, String>>;
 
 /// The files of a directory; `None` if there is no such directory.
 type Files = Rc<Option<Listing<Oid>>>;
@@ -56,6 +65,7 @@ impl<'a> CommitPlanner<'a> {
             config,
             listings: HashMap::new(),
             built: HashMap::new(),
+            histories: HashMap::new(),
             allow_unproved: false,
         }
     }
@@ -75,7 +85,11 @@ impl<'a> CommitPlanner<'a> {
             let expected = recorded.unwrap_or(Expected::Unknown);
             return Ok(Ok(CommitPlan { forward: None, expected, unseen: Vec::new(), unproved: None }));
         }
-        if let Some(way) = self.by_command(&database) {
+        let command = match self.by_command(&database) {
+            Some(command) => Some(command),
+            None => self.by_usual_command(entry, &database)?,
+        };
+        if let Some(way) = command {
             // The program only migrates forward. Its effect on a newer schema is unknown.
             if !self.repository.is_ancestor(from, self.commit)? {
                 return Ok(Err(MigrationConflict::NotAncestor {
@@ -96,7 +110,10 @@ impl<'a> CommitPlanner<'a> {
             let forward = Some(MigrationPlan { commit, way });
             return Ok(Ok(CommitPlan { forward, expected, unseen: Vec::new(), unproved }));
         }
-        self.by_files(entry, &database, recorded)
+        match self.by_tool(entry, &database, recorded.clone())? {
+            Some(plan) => Ok(plan),
+            None => self.by_files(entry, &database, recorded),
+        }
     }
 
     /// Returns the path by a program of the user, if one is configured.
@@ -107,7 +124,175 @@ impl<'a> CommitPlanner<'a> {
             git_dir: self.repository.common_dir(),
             database: database.name.clone(),
             deadline: database.migrate_timeout.value,
+            directory: String::new(),
         }))
+    }
+
+    /// Returns the path by the usual command of the migration tool, if the user's own configuration names the
+    /// tool, and only the tool itself runs its migrations.
+    fn by_usual_command(
+        &mut self,
+        entry: &Entry,
+        database: &DatabaseConfig,
+    ) -> Result<Option<MigrationRunner>, Error> {
+        let Some(tool) = database.migration_tool.value else { return Ok(None) };
+        if tool.is_run_here() || database.migration_tool.origin == Origin::Committed {
+            return Ok(None);
+        }
+        let found = self.migrations_at(self.commit, database, Some(tool))?;
+        let Ok(Some(new)) = found.as_ref() else { return Ok(None) };
+        let [layout] = new.history.layouts.as_slice() else { return Ok(None) };
+        let Some(command) = usual_command(layout, &|path| new.has_file(path)) else { return Ok(None) };
+        // Without a new migration the program has nothing to do, and need not exist.
+        let old = self.migrations_at(Oid::from(&entry.backup.commit), database, Some(tool))?;
+        if let Ok(Some(old)) = old.as_ref()
+            && is_unchanged(old, new)
+        {
+            return Ok(None);
+        }
+        Ok(Some(MigrationRunner::Command(MigrateCommand {
+            words: command.words,
+            git_dir: self.repository.common_dir(),
+            database: database.name.clone(),
+            deadline: database.migrate_timeout.value,
+            directory: command.directory,
+        })))
+    }
+
+    /// Returns the path by the migrations of the team's migration tool. Returns `None` if the migrations are SQL
+    /// files of no tool.
+    fn by_tool(
+        &mut self,
+        entry: &Entry,
+        database: &DatabaseConfig,
+        recorded: Option<Expected>,
+    ) -> Result<Option<Result<CommitPlan, MigrationConflict>>, Error> {
+        let state = RecordedState::of(&entry.backup.metadata);
+        let tool = database.migration_tool.value.or(state.and_then(|state| state.tool));
+        if tool == Some(Tool::Plain) {
+            return Ok(None);
+        }
+        let found = self.migrations_at(self.commit, database, tool)?;
+        let new = match found.as_ref() {
+            Ok(Some(new)) if new.history.tool != Tool::Plain => new,
+            Ok(_) => return Ok(None),
+            // Files in the configured directory may be of no tool.
+            Err(_) if tool.is_none() && self.has_directory(database)? => return Ok(None),
+            Err(reason) => return Ok(Some(Err(MigrationConflict::Ambiguous(reason.clone())))),
+        };
+        let tool = new.history.tool;
+        let from = Oid::from(&entry.backup.commit);
+        if state.is_some_and(|state| state.at_commit == Some(false)) {
+            return Ok(Some(Err(MigrationConflict::NotAtCommit { tool, commit: from.to_commit() })));
+        }
+        let before = self.migrations_at(from, database, Some(tool))?;
+        let nothing = MigrationHistory::empty(tool);
+        let old = match before.as_ref() {
+            Ok(old) => old.as_ref(),
+            Err(reason) => return Ok(Some(Err(MigrationConflict::Ambiguous(reason.clone())))),
+        };
+        let old_history = old.map_or(&nothing, |old| &old.history);
+        let steps = match pending(old, old_history, new) {
+            Ok(steps) => steps,
+            Err(conflict) => return Ok(Some(Err(conflict))),
+        };
+        if let Some(first) = steps.first().filter(|_| !tool.is_run_here()) {
+            return Ok(Some(Err(MigrationConflict::OnlyByTool { path: first.path.clone(), tool })));
+        }
+        let run = match scripts(tool, steps, &|path| new.read(path)) {
+            Ok(run) => run,
+            Err(refused) => return Ok(Some(Err(MigrationConflict::UnsupportedFile(by_tool(refused))))),
+        };
+        let is_nothing = run.is_empty();
+        let expected = match recorded {
+            Some(recorded) => Ok(recorded),
+            None => self.expected_by_tool(entry, new, is_nothing)?,
+        };
+        let (expected, unproved) = match expected {
+            Ok(expected) => (expected, None),
+            Err(conflict) if self.allow_unproved => (Expected::Unknown, Some(conflict.to_string())),
+            Err(conflict) => return Ok(Some(Err(conflict))),
+        };
+        let unseen = self.others_than(from, database, &new.history)?;
+        let migrations = ToolMigrations {
+            history: if is_nothing { new.history.clone() } else { new.with_checksums() },
+            run,
+            is_first: old_history.migrations.is_empty(),
+        };
+        let way = MigrationRunner::Tool(Box::new(migrations));
+        let forward = Some(MigrationPlan { commit: self.commit.to_commit(), way });
+        Ok(Some(Ok(CommitPlan { forward, expected, unseen, unproved })))
+    }
+
+    /// Returns the schema of the wanted commit if none is recorded, or [`MigrationConflict::NoProof`].
+    fn expected_by_tool(
+        &self,
+        entry: &Entry,
+        new: &CommitMigrations<'_>,
+        nothing_to_run: bool,
+    ) -> Result<Result<Expected, MigrationConflict>, Error> {
+        let (tool, history) = (new.history.tool, &new.history);
+        let all = match history.problems.first() {
+            Some(problem) => Err(by_tool(vec![(problem.path.clone(), problem.reason.clone())])),
+            None => scripts(tool, history.in_empty_database(), &|path| new.read(path)).map_err(by_tool),
+        };
+        if let Ok(run) = &all
+            && !run.is_empty()
+        {
+            let all = ToolMigrations { history: history.clone(), run: run.clone(), is_first: true };
+            return Ok(Ok(Expected::Built(MigrationRunner::Tool(Box::new(all)))));
+        }
+        if let Some(same) = self.as_backed_up(entry, nothing_to_run)? {
+            return Ok(Ok(same));
+        }
+        let unfit = all.err().unwrap_or_default();
+        Ok(Err(MigrationConflict::NoProof { commit: self.commit.to_commit(), unfit }))
+    }
+
+    /// Returns true if the commit has the configured directory of migrations.
+    fn has_directory(&mut self, database: &DatabaseConfig) -> Result<bool, Error> {
+        let Some(directory) = database.migrations_directory() else { return Ok(false) };
+        Ok(self.files(self.commit, directory)?.is_some())
+    }
+
+    /// Returns the migrations of a commit.
+    fn migrations_at(
+        &mut self,
+        commit: Oid,
+        database: &DatabaseConfig,
+        tool: Option<Tool>,
+    ) -> Result<Found<'a>, Error> {
+        let key = (commit, database.name.clone(), tool);
+        if let Some(known) = self.histories.get(&key) {
+            return Ok(Rc::clone(known));
+        }
+        let found = match CommitMigrations::of(commit, database, tool, self.repository) {
+            Ok(found) => Ok(found),
+            Err(error @ WorkspaceError::AmbiguousMigrations { .. }) => Err(error.to_string()),
+            Err(error) => return Err(error.into()),
+        };
+        let found = Rc::new(found);
+        self.histories.insert(key, Rc::clone(&found));
+        Ok(found)
+    }
+
+    /// Returns the files that count as schema, differ from the wanted commit, and are in no directory of its
+    /// migrations.
+    fn others_than(
+        &self,
+        from: Oid,
+        database: &DatabaseConfig,
+        history: &MigrationHistory,
+    ) -> Result<Vec<String>, Error> {
+        let is_in = |path: &String| {
+            history.layouts.iter().any(|layout| {
+                let rest = path.strip_prefix(&layout.directory);
+                rest.is_some_and(|rest| layout.directory.is_empty() || rest.starts_with('/'))
+            })
+        };
+        let mut others = self.differing(from, database, None)?;
+        others.retain(|path| !is_in(path) && !is_note(path.rsplit('/').next().unwrap_or(path)));
+        Ok(others)
     }
 
     /// Returns the path by files that this program runs.
@@ -122,7 +307,7 @@ impl<'a> CommitPlanner<'a> {
         };
         let from = Oid::from(&entry.backup.commit);
         let (old, new) = (self.files(from, directory)?, self.files(self.commit, directory)?);
-        let others = self.others(from, database, directory)?;
+        let others = self.differing(from, database, Some(directory))?;
         let between = MigrationDiff { directory, old: (*old).as_ref(), new: (*new).as_ref(), others };
         let Judged { run, unseen } = match judge(between) {
             Ok(judged) => judged,
@@ -141,8 +326,7 @@ impl<'a> CommitPlanner<'a> {
             Err(conflict) if self.allow_unproved => (Expected::Unknown, Some(conflict.to_string())),
             Err(conflict) => return Ok(Err(conflict)),
         };
-        let forward =
-            Some(MigrationPlan { commit: self.commit.to_commit(), way: MigrationRunner::Files(run) });
+        let forward = Some(MigrationPlan { commit: self.commit.to_commit(), way: of_files(run, database) });
         Ok(Ok(CommitPlan { forward, expected, unseen, unproved }))
     }
 
@@ -158,7 +342,7 @@ impl<'a> CommitPlanner<'a> {
         if let Ok(all) = built.as_ref()
             && !all.is_empty()
         {
-            return Ok(Ok(Expected::Built(MigrationRunner::Files(all.clone()))));
+            return Ok(Ok(Expected::Built(of_files(all.clone(), database))));
         }
         if let Some(same) = self.as_backed_up(entry, nothing_to_run)? {
             return Ok(Ok(same));
@@ -215,7 +399,7 @@ impl<'a> CommitPlanner<'a> {
     fn read(&self, names: &[String], listing: Option<&Listing<Oid>>) -> Result<Vec<Migration>, Error> {
         let repository = self.repository;
         let listed = names.iter().filter_map(|name| Some((name, listing?.get(name)?.1)));
-        listed.map(|(name, id)| Ok(Migration { name: name.clone(), sql: repository.blob(id)? })).collect()
+        listed.map(|(name, id)| Ok(Migration::of_file(name.clone(), repository.blob(id)?))).collect()
     }
 
     /// Returns the files below a directory at a commit.
@@ -230,22 +414,78 @@ impl<'a> CommitPlanner<'a> {
         Ok(files)
     }
 
-    /// Returns the files that count as schema and differ from the wanted commit. Files in the
-    /// migrations directory are left out.
-    fn others(&self, from: Oid, database: &DatabaseConfig, directory: &str) -> Result<Vec<String>, Error> {
+    /// Returns the files that count as schema and differ from the wanted commit. Files below `directory`
+    /// are left out.
+    fn differing(
+        &self,
+        from: Oid,
+        database: &DatabaseConfig,
+        directory: Option<&str>,
+    ) -> Result<Vec<String>, Error> {
         let (repository, paths) = (self.repository, self.config.schema_paths(&database.name)?);
-        let below = format!("{directory}/");
+        let is_below = |path: &str| {
+            let rest = directory.and_then(|directory| path.strip_prefix(directory));
+            rest.is_some_and(|rest| rest.starts_with('/'))
+        };
         let mut differ = Vec::new();
         let (old, new) = (repository.commit(from)?.tree, repository.commit(self.commit)?.tree);
         repository.differs_where(Some(old), Some(new), &mut |path| {
-            let counts = path == directory || PathPatterns::any_matches(&paths, path);
-            if counts && !path.starts_with(&below) {
+            let counts = directory == Some(path) || PathPatterns::any_matches(&paths, path);
+            if counts && !is_below(path) {
                 differ.push(path.to_owned());
             }
             false
         })?;
         Ok(differ)
     }
+}
+
+fn of_files(files: Vec<Migration>, database: &DatabaseConfig) -> MigrationRunner {
+    MigrationRunner::Files { files, is_plain: database.migration_tool.value == Some(Tool::Plain) }
+}
+
+/// Returns the migrations that lead from the old commit to the new one.
+fn pending<'n>(
+    old: Option<&CommitMigrations<'_>>,
+    old_history: &MigrationHistory,
+    new: &'n CommitMigrations<'_>,
+) -> Result<Vec<&'n MigrationFile>, MigrationConflict> {
+    let tool = new.history.tool;
+    let ids = |path: &str| (old.and_then(|old| old.id_of(path)), new.id_of(path));
+    let is_same_file = |path: &str| matches!(ids(path), (Some(old), Some(new)) if old == new);
+    let same = |before: &MigrationFile, now: &MigrationFile| {
+        let id = old.and_then(|old| old.id_of(&before.path));
+        if id.is_some() && id == new.id_of(&now.path) {
+            return true;
+        }
+        let read_old = |path: &str| old.map_or_else(|| Err(String::new()), |old| old.read(path));
+        is_same(tool, (before, &read_old), (now, &|path| new.read(path)))
+    };
+    // A callback of Flyway runs with every migration, and a changelog of Liquibase orders the others.
+    let may_ignore = !matches!(tool, Tool::Flyway | Tool::Liquibase);
+    let found = new.history.pending_after(old_history, &same, &|path| may_ignore && is_same_file(path));
+    found.map_err(|divergence| match divergence {
+        Divergence::Changed(path) => MigrationConflict::Changed(path),
+        Divergence::Removed(path) => MigrationConflict::Removed(path),
+        Divergence::OutOfOrder(path) => MigrationConflict::OutOfOrder { path, tool },
+        Divergence::Problem(problem) => {
+            MigrationConflict::UnsupportedFile(by_tool(vec![(problem.path, problem.reason)]))
+        }
+    })
+}
+
+/// Returns true if two commits have the same migrations.
+fn is_unchanged(old: &CommitMigrations<'_>, new: &CommitMigrations<'_>) -> bool {
+    let files = |of: &CommitMigrations<'_>| -> Vec<(String, Option<Oid>)> {
+        let migrations = of.history.migrations.iter();
+        migrations.map(|migration| (migration.path.clone(), of.id_of(&migration.path))).collect()
+    };
+    old.history.problems.is_empty() && new.history.problems.is_empty() && files(old) == files(new)
+}
+
+fn by_tool(refused: Vec<(String, String)>) -> Vec<UnsupportedFile> {
+    let one = |(path, reason)| UnsupportedFile { path, why: UnsupportedReason::ByTool(reason) };
+    refused.into_iter().map(one).collect()
 }
 
 fn listing(files: Directory) -> Listing<Oid> {

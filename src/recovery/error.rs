@@ -66,6 +66,30 @@ pub enum Error {
     /// The migrations do not lead from the backup to the commit.
     #[error(transparent)]
     MigrationConflict(#[from] MigrationConflict),
+    /// The migrations were not run, because the table of the migration tool does not agree with them.
+    #[error("{table} of the restored database is not as {tool} would have it: {differences}")]
+    StateDiffers {
+        /// The migration tool.
+        tool: String,
+        /// The table, with its schema.
+        table: String,
+        /// The first differences.
+        differences: String,
+    },
+    /// A migration cannot be recorded as the migration tool records it.
+    #[error("the migrations cannot be recorded as their tool does: {reason}")]
+    NotRecordable {
+        /// The reason.
+        reason: String,
+    },
+    /// The restored database has the table of a migration tool, and the migrations would not be recorded in it.
+    #[error("the restored database has {table} of {tool}, in which the migrations would not be recorded")]
+    StateIgnored {
+        /// The migration tool.
+        tool: String,
+        /// The table, with its schema.
+        table: String,
+    },
     /// A setting of the original database cannot be set in the new database.
     #[error("the database sets {name}, which cannot be set here: {source}")]
     Setting {
@@ -330,6 +354,9 @@ impl Error {
             | Self::NoMonetary { .. }
             | Self::Setting { .. }
             | Self::MigrationConflict(_)
+            | Self::StateDiffers { .. }
+            | Self::NotRecordable { .. }
+            | Self::StateIgnored { .. }
             | Self::Directory { .. }
             | Self::Unmapped { .. }
             | Self::NoRoom { .. }

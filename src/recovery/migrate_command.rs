@@ -26,6 +26,8 @@ pub struct MigrateCommand {
     pub database: DatabaseName,
     /// The time limit of the program.
     pub deadline: Duration,
+    /// The working directory in the tree of the commit; empty for the root.
+    pub directory: String,
 }
 
 impl MigrateCommand {
@@ -41,7 +43,10 @@ impl MigrateCommand {
     pub(super) fn run(&self, target: &ConnInfo, to: &CommitId, from: Option<&CommitId>) -> Result<(), Error> {
         let Some((program, arguments)) = self.words.split_first() else { return Ok(()) };
         let worktree = Repository::open(&self.git_dir)?.worktree(Oid::from(to))?;
-        let mut cmd = Cmd::new(program).args(arguments).cwd(worktree.path()).env("LC_ALL", "C.UTF-8");
+        let mut cmd = Cmd::new(program)
+            .args(arguments)
+            .cwd(worktree.path().join(&self.directory))
+            .env("LC_ALL", "C.UTF-8");
         cmd = cmd.env("PGGIT_DATABASE", self.database.as_str()).env("PGGIT_COMMIT", to.as_str());
         if let Some(from) = from {
             cmd = cmd.env("PGGIT_FROM_COMMIT", from.as_str());

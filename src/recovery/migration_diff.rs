@@ -299,7 +299,7 @@ mod tests {
 
     #[test]
     fn a_file_of_two_directions_is_named_with_its_line() {
-        let migration = |name: &str, sql: &str| Migration { name: name.into(), sql: sql.into() };
+        let migration = |name: &str, sql: &str| Migration::of_file(name.into(), sql.into());
         let both = migration("2.sql", "-- migrate:up\nselect 1;\n-- migrate:down\nselect 2;");
         let one = migration("1.sql", "select '\n-- migrate:down\n';");
         let unfit = one_direction("db", &[one.clone(), both]).unwrap_err();

@@ -35,6 +35,8 @@ mod server;
 mod space;
 mod staging;
 mod swap;
+mod tool_command;
+mod tool_migrations;
 mod unsupported;
 mod wal_range;
 
@@ -63,5 +65,6 @@ pub use server::{
 };
 pub use staging::Home;
 pub use swap::swap_in;
+pub use tool_migrations::{ToolMigration, ToolMigrations};
 pub use unsupported::{UnsupportedFile, UnsupportedReason};
 pub use wal_range::{ArchivedRange, WalCoverage, wal_coverage, wal_ranges};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::unsupported::{UnsupportedFile, listed, named};
 use crate::domain::CommitId;
-use crate::migrations::compare_versions;
+use crate::migrations::{Tool, compare_versions};
 
 /// The suffixes of files that undo a migration, in the tools that have such files.
 const BACKWARDS: [&str; 2] = [".down.sql", ".undo.sql"];
@@ -29,6 +29,33 @@ pub enum MigrationConflict {
     /// Files differ that this program cannot run.
     #[error("{}", named(.0))]
     UnsupportedFile(Vec<UnsupportedFile>),
+    /// A new migration has a lower version than one of the backup.
+    #[error("{path} comes before a migration of the backup, and {tool} does not run it any more")]
+    OutOfOrder {
+        /// The path of the migration.
+        path: String,
+        /// The migration tool.
+        tool: Tool,
+    },
+    /// The pending migrations are programs, or the tool has to run them itself.
+    #[error("{path} has to be run, and only {tool} itself runs its migrations")]
+    OnlyByTool {
+        /// The path of the first pending migration.
+        path: String,
+        /// The migration tool.
+        tool: Tool,
+    },
+    /// The files fit several tools or directories.
+    #[error("{0}")]
+    Ambiguous(String),
+    /// The applied migrations of the backup were not those of its commit.
+    #[error("according to {tool}, the database was not at commit {} when it was backed up", commit.short())]
+    NotAtCommit {
+        /// The migration tool.
+        tool: Tool,
+        /// The commit of the backup.
+        commit: CommitId,
+    },
     /// The migrations may be in several directories, whose order is not known.
     #[error(
         "the migrations are configured to be in several directories, and only those of one directory are run"

@@ -7,14 +7,17 @@
 
 use std::path::PathBuf;
 
-use crate::domain::{Backup, BackupId, CommitId, Setting};
-use crate::pg::{Client, ConnInfo};
+use crate::domain::{Backup, BackupId, CommitId, Setting, TableName};
+use crate::migrations::Tool;
+use crate::pg::{Client, ConnInfo, quote_ident, quote_literal};
 use crate::progress::Progress;
 use crate::tools::{DumpSpec, Migration, Programs, run_migrations};
+use crate::workspace::migration_state::FoundTable;
 
 use super::migrate_command::MigrateCommand;
 use super::new_database::{template, with_suffix};
 use super::schema_diff::{IgnoreInDiff, diff_schemas};
+use super::tool_migrations::ToolMigrations;
 use super::{Error, Plan, in_scratch_database};
 
 /// The steps after a restore of the data of a database.
@@ -57,10 +60,48 @@ pub struct MigrationPlan {
 /// The way to run migrations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MigrationRunner {
-    /// This program runs these files in order.
-    Files(Vec<Migration>),
+    /// This program runs these files in order. Nothing records them.
+    Files {
+        /// The files.
+        files: Vec<Migration>,
+        /// True if the user has said that no tool records the migrations.
+        is_plain: bool,
+    },
+    /// This program runs the migrations of a tool, and records them as the tool does.
+    Tool(Box<ToolMigrations>),
     /// A program of the user runs the migrations.
     Command(MigrateCommand),
+}
+
+impl MigrationRunner {
+    /// Returns the number of migrations; `None` if only the program of the user knows it.
+    pub fn count(&self) -> Option<usize> {
+        match self {
+            Self::Files { files, .. } => Some(files.len()),
+            Self::Tool(migrations) => Some(migrations.run.len()),
+            Self::Command(_) => None,
+        }
+    }
+
+    /// Returns the names of the migrations or the command, in order of execution.
+    fn names(&self, commit: &CommitId) -> Vec<String> {
+        match self {
+            Self::Files { files, .. } => files.iter().map(|one| one.name.clone()).collect(),
+            Self::Tool(tool) => tool.run.iter().map(|one| one.label(tool.tool())).collect(),
+            Self::Command(command) => {
+                vec![format!("'{}' in a worktree of {}", command.shown(), commit.short())]
+            }
+        }
+    }
+
+    /// Returns the files that this program would run.
+    fn files(&self) -> Vec<Migration> {
+        match self {
+            Self::Files { files, .. } => files.clone(),
+            Self::Tool(tool) => tool.migrations(),
+            Self::Command(_) => Vec::new(),
+        }
+    }
 }
 
 /// The expected schema of a restored database.
@@ -93,11 +134,12 @@ impl Expected {
         match self {
             Self::Unknown => None,
             Self::Recorded { backup, .. } => Some(format!("the schema recorded with backup {backup}")),
-            Self::Built(MigrationRunner::Files(all)) => {
-                Some(format!("the schema that {} migrations create in an empty database", all.len()))
-            }
             Self::Built(MigrationRunner::Command(command)) => {
                 Some(format!("the schema that '{}' creates in an empty database", command.shown()))
+            }
+            Self::Built(way) => {
+                let count = way.count().unwrap_or_default();
+                Some(format!("the schema that {count} migrations create in an empty database"))
             }
         }
     }
@@ -141,12 +183,7 @@ impl<'a> PostRestore<'a> {
     /// Returns the names of the migrations or the command, in order of execution.
     pub fn names(&self) -> Vec<String> {
         let Some(forward) = &self.forward else { return Vec::new() };
-        match &forward.way {
-            MigrationRunner::Files(migrations) => migrations.iter().map(|one| one.name.clone()).collect(),
-            MigrationRunner::Command(command) => {
-                vec![format!("'{}' in a worktree of {}", command.shown(), forward.commit.short())]
-            }
-        }
+        forward.way.names(&forward.commit)
     }
 
     /// Returns the recorded settings of the database if a step runs something that may depend on
@@ -165,15 +202,18 @@ impl<'a> PostRestore<'a> {
     pub fn migrate(&self, target: &ConnInfo) -> Result<(), Error> {
         let Some(forward) = &self.forward else { return Ok(()) };
         self.progress.stage(&format!("migrating to {}", forward.commit.short()), None);
-        self.go(&forward.way, target, Some(&self.backup.commit))
-    }
-
-    /// Runs migrations in a database that is at the commit `from`, or empty. Fails if a migration
-    /// fails.
-    fn go(&self, way: &MigrationRunner, target: &ConnInfo, from: Option<&CommitId>) -> Result<(), Error> {
-        match way {
-            MigrationRunner::Files(migrations) => Ok(run_migrations(target, migrations)?),
-            MigrationRunner::Command(command) => command.run(target, self.commit(), from),
+        match &forward.way {
+            MigrationRunner::Files { files, .. } if files.is_empty() => Ok(()),
+            MigrationRunner::Files { files, is_plain } => {
+                if !is_plain {
+                    no_state_table(target)?;
+                }
+                Ok(run_migrations(target, files)?)
+            }
+            MigrationRunner::Tool(migrations) => migrations.run(target),
+            MigrationRunner::Command(command) => {
+                command.run(target, self.commit(), Some(&self.backup.commit))
+            }
         }
     }
 
@@ -185,11 +225,8 @@ impl<'a> PostRestore<'a> {
     /// Fails if a migration file cannot be run. Callers check this before they restore anything.
     pub fn check(&self) -> Result<(), Error> {
         let ways = [self.forward.as_ref().map(|forward| &forward.way), self.expected.way()];
-        let files = ways.into_iter().flatten().flat_map(|way| match way {
-            MigrationRunner::Files(files) => files.as_slice(),
-            MigrationRunner::Command(_) => &[],
-        });
-        Ok(files.chain(&self.mask).try_for_each(Migration::check)?)
+        let files: Vec<Migration> = ways.into_iter().flatten().flat_map(MigrationRunner::files).collect();
+        Ok(files.iter().chain(&self.mask).try_for_each(Migration::check)?)
     }
 
     /// Compares the schema of `target` with the expected schema. Returns the difference if a
@@ -207,7 +244,14 @@ impl<'a> PostRestore<'a> {
             Expected::Recorded { schema, .. } => schema.clone(),
             // This runs even if a difference is allowed: without this schema nothing is compared, and
             // an unknown difference cannot be allowed.
-            Expected::Built(way) => self.schema_of_migrations(way, target, admin, &schema_of)?,
+            Expected::Built(way) => {
+                let state_table = match way {
+                    MigrationRunner::Tool(tool) => self.state_table(Some(tool.tool()), target, major)?,
+                    MigrationRunner::Files { .. } => self.state_table(None, target, major)?,
+                    MigrationRunner::Command(_) => None,
+                };
+                self.schema_of_migrations(way, target, admin, state_table.as_ref(), &schema_of)?
+            }
         };
         match diff_schemas(&expected, &schema_of(target)?, self.leniency) {
             Some(diff) if !self.allow_schema_difference => {
@@ -224,6 +268,7 @@ impl<'a> PostRestore<'a> {
         way: &MigrationRunner,
         target: &ConnInfo,
         admin: &ConnInfo,
+        state_table: Option<&(String, Migration)>,
         schema_of: &dyn Fn(&ConnInfo) -> Result<Vec<u8>, Error>,
     ) -> Result<Vec<u8>, Error> {
         let template = self.backup.postgres.as_ref().map(template).unwrap_or_default();
@@ -232,10 +277,57 @@ impl<'a> PostRestore<'a> {
         let scratch = Plan::new(&scratch_name(self.dbname), &self.backup.id.to_string(), None, template)
             .with_settings(&settings, admin.user());
         in_scratch_database(admin, &scratch, |target| {
-            self.go(way, target, None)
-                .map_err(|error| Error::NoExpectedSchema { reason: error.to_string() })?;
+            let built = match way {
+                MigrationRunner::Files { files, .. } => {
+                    let create = state_table.map(|(_, create)| create);
+                    run_migrations(target, &create.into_iter().chain(files).cloned().collect::<Vec<_>>())
+                        .map_err(Error::from)
+                }
+                MigrationRunner::Tool(migrations) => migrations.build(target, state_table),
+                MigrationRunner::Command(command) => command.run(target, self.commit(), None),
+            };
+            built.map_err(|error| Error::NoExpectedSchema { reason: error.to_string() })?;
             schema_of(target)
         })
+    }
+
+    /// Returns the schema of the table of the migration tool in `target`, and the script that creates it
+    /// elsewhere; `None` if there is no such table.
+    fn state_table(
+        &self,
+        tool: Option<Tool>,
+        target: &ConnInfo,
+        major: u32,
+    ) -> Result<Option<(String, Migration)>, Error> {
+        let client = Client::connect(target, "git-pggit")?;
+        let Some(found) = FoundTable::find(&client, tool)? else { return Ok(None) };
+        let (schema, name) = (found.table.schema, found.table.name);
+        let owner = format!(
+            "SELECT pg_catalog.pg_get_userbyid(nspowner) FROM pg_catalog.pg_namespace WHERE nspname = {}",
+            quote_literal(&schema)
+        );
+        let owner = client.query(&owner)?.into_iter().flatten().next().flatten().unwrap_or_default();
+        let mut sql = format!(
+            "CREATE SCHEMA IF NOT EXISTS {} AUTHORIZATION {};\n",
+            quote_ident(&schema),
+            quote_ident(&owner)
+        );
+        let mut dump = DumpSpec::of_schema(&client, self.alone)?;
+        dump.options.tables = vec![TableName { schema: Some(schema.clone()), name: name.clone() }];
+        sql += &String::from_utf8_lossy(&self.programs.for_server(major).schema_sql(&dump)?);
+        Ok(Some((schema.clone(), Migration::of_file(format!("{schema}.{name}"), sql.into_bytes()))))
+    }
+}
+
+/// Fails if the database has the table of a migration tool.
+fn no_state_table(target: &ConnInfo) -> Result<(), Error> {
+    let client = Client::connect(target, "git-pggit")?;
+    match FoundTable::find(&client, None)? {
+        None => Ok(()),
+        Some(found) => Err(Error::StateIgnored {
+            tool: found.tool().to_string(),
+            table: format!("{}.{}", found.table.schema, found.table.name),
+        }),
     }
 }
 

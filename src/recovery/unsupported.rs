@@ -39,6 +39,8 @@ pub enum UnsupportedReason {
     Callback,
     /// The file has a part that undoes the rest of the file.
     UndoPart(UndoPart),
+    /// The migration tool has to run it, or would refuse it.
+    ByTool(String),
 }
 
 impl fmt::Display for UnsupportedReason {
@@ -53,6 +55,7 @@ impl fmt::Display for UnsupportedReason {
             Self::Repeatable => "by its name it is a repeatable migration",
             Self::Baseline => "by its name it is a baseline",
             Self::Callback => "by its name it is a callback",
+            Self::ByTool(reason) => reason,
             Self::UndoPart(UndoPart { line, text }) => {
                 return write!(f, "line {line} begins a part that undoes it ('{text}')");
             }

@@ -37,20 +37,47 @@ const ALONE_PAIRS: [(&str, &str); 12] = [
 const BUILDS: [&str; 4] = ["create", "drop", "reindex", "alter"];
 
 /// One migration.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Migration {
     /// The file name.
     pub name: String,
     /// The content of the file.
     pub sql: Vec<u8>,
+    /// True if the migration tool runs the file without a transaction, whatever its statements are.
+    pub no_transaction: bool,
+    /// The statements of the migration tool before those of the file. They set its session settings.
+    pub settings: Vec<String>,
+    /// The statement that records the migration as applied. It runs after those of the file, and in the same
+    /// transaction if there is one.
+    pub record: Option<String>,
 }
 
 impl Migration {
+    /// Returns a migration of no tool: it is a file, and nothing records it.
+    pub fn of_file(name: String, sql: Vec<u8>) -> Self {
+        Self { name, sql, ..Self::default() }
+    }
+
+    /// Returns the statements of the file, in a session with `standard_conforming_strings`.
+    ///
+    /// # Errors
+    /// If the file cannot be split into statements.
+    pub fn statements(&self) -> Result<Vec<String>, Error> {
+        let fault = |fault: SplitError| fault_of(&self.name, fault);
+        let mut pieces = Splitter::new(self.text(), Skip::Dump, true);
+        let mut statements = Vec::new();
+        while let Some(piece) = pieces.next().map_err(fault)? {
+            statements.push(String::from_utf8_lossy(&piece.sql).into_owned());
+            while piece.data && pieces.data().map_err(fault)?.is_some() {}
+        }
+        Ok(statements)
+    }
+
     /// Returns true if the file runs without a transaction around it, in a session with this value of
     /// `standard_conforming_strings`.
     fn runs_alone(&self, standard_strings: bool) -> bool {
         let mut pieces = Splitter::new(self.text(), Skip::Dump, standard_strings);
-        let mut alone = self.says_so();
+        let mut alone = self.no_transaction || self.says_so();
         // A script that cannot be split is refused elsewhere.
         while let (false, Ok(Some(piece))) = (alone, pieces.next()) {
             alone = takes_no_transaction(&piece.sql);
@@ -105,6 +132,7 @@ impl Migration {
         let mut session = Session::open(target, &self.name, patience)?;
         // Checks the whole file before its first statement runs.
         self.check_as(session.standard_strings())?;
+        self.settings.iter().try_for_each(|setting| session.run(setting, 1))?;
         let alone = self.runs_alone(session.standard_strings());
         if !alone {
             session.run("BEGIN", 1)?;
@@ -115,14 +143,12 @@ impl Migration {
         }
         let last = 1 + self.sql.trim_ascii_end().iter().filter(|b| **b == b'\n').count() as u64;
         session.is_as_expected(pieces.standard_strings(), last)?;
-        match alone {
-            false => session.run("COMMIT", last),
-            true if session.is_in_transaction()? => {
-                let reason = "a transaction is begun, but not ended".to_owned();
-                Err(bad(&self.name, BadScript { line: last, reason }))
-            }
-            true => Ok(()),
+        if alone && session.is_in_transaction()? {
+            let reason = "a transaction is begun, but not ended".to_owned();
+            return Err(bad(&self.name, BadScript { line: last, reason }));
         }
+        self.record.iter().try_for_each(|record| session.run(record, last))?;
+        if alone { Ok(()) } else { session.run("COMMIT", last) }
     }
 }
 
@@ -154,7 +180,7 @@ mod tests {
     use super::*;
 
     fn migration(name: &str, sql: &str) -> Migration {
-        Migration { name: name.to_owned(), sql: sql.as_bytes().to_vec() }
+        Migration::of_file(name.to_owned(), sql.as_bytes().to_vec())
     }
 
     #[test]
@@ -215,7 +241,7 @@ mod tests {
     #[test]
     fn files_that_cannot_be_run_are_refused() {
         let refused = |sql: &[u8]| {
-            let migration = Migration { name: "1.sql".into(), sql: sql.to_vec() };
+            let migration = Migration::of_file("1.sql".into(), sql.to_vec());
             migration.check().unwrap_err().to_string()
         };
         assert_eq!(refused(b"select 1;\n\\c shop\n"), "1.sql:2: '\\c' is a psql command, not SQL");

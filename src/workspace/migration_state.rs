@@ -18,6 +18,66 @@ pub enum DatabaseState {
     Unreadable(String),
 }
 
+/// The table in which a migration tool has recorded its state.
+#[derive(Debug)]
+pub struct FoundTable {
+    state: &'static StateTable,
+    may_read: bool,
+    /// The table with its columns.
+    pub table: CatalogueTable,
+}
+
+impl FoundTable {
+    /// Finds the table of a migration tool in the database. With `tool`, only its table is looked for.
+    ///
+    /// # Errors
+    /// Fails if the database has the tables of several tools, or the server fails.
+    pub fn find(client: &Client, tool: Option<Tool>) -> Result<Option<Self>, Error> {
+        let tables = catalogue(client)?;
+        let catalogued: Vec<CatalogueTable> = tables.iter().map(|(table, _)| table.clone()).collect();
+        let mut states = StateTable::among(&catalogued);
+        states.retain(|(state, _)| tool.is_none_or(|tool| tool == state.tool));
+        match states.as_slice() {
+            [] => Ok(None),
+            [(state, table)] => {
+                let may_read = tables.iter().any(|(known, may_read)| known == *table && *may_read);
+                Ok(Some(Self { state, may_read, table: (*table).clone() }))
+            }
+            several => {
+                let table = |(state, table): &(&StateTable, &CatalogueTable)| {
+                    format!("{}.{} ({})", table.schema, table.name, state.tool)
+                };
+                Err(Error::SeveralStateTables { tables: several.iter().map(table).collect() })
+            }
+        }
+    }
+
+    /// Returns the tool.
+    pub fn tool(&self) -> Tool {
+        self.state.tool
+    }
+
+    /// Reads the migrations that are applied.
+    ///
+    /// # Errors
+    /// Fails if the server fails.
+    pub fn read(&self, client: &Client) -> Result<DatabaseState, Error> {
+        let name = format!("{}.{}", self.table.schema, self.table.name);
+        if !self.may_read {
+            return Ok(DatabaseState::Unreadable(format!("the role may not read all rows of {name}")));
+        }
+        let source = Table { schema: self.table.schema.clone(), name: self.table.name.clone() };
+        Ok(match client.copy_rows(&source, self.state.columns, STATE_BYTES_MAX)? {
+            Some(rows) => DatabaseState::Applied(Applied {
+                tool: self.state.tool,
+                table: name,
+                migrations: self.state.migrations(&rows),
+            }),
+            None => DatabaseState::Unreadable(format!("{name} is larger than {} MiB", STATE_BYTES_MAX >> 20)),
+        })
+    }
+}
+
 /// Reads the state that a migration tool has recorded in the database. Anybody who may create a table may
 /// have made it, so it is read by [`Client::copy_rows`]. With `tool`, only its table is looked for.
 ///
@@ -27,33 +87,10 @@ pub fn state_of(client: &Client, tool: Option<Tool>) -> Result<DatabaseState, Er
     client.set_row_format()?;
     // A migration that runs at this moment may hold a lock on the table.
     client.execute("SET statement_timeout = '30s'")?;
-    let tables = catalogue(client)?;
-    let catalogued: Vec<CatalogueTable> = tables.iter().map(|(table, _)| table.clone()).collect();
-    let mut states = StateTable::among(&catalogued);
-    states.retain(|(state, _)| tool.is_none_or(|tool| tool == state.tool));
-    let (state, table) = match states.as_slice() {
-        [] => return Ok(DatabaseState::None),
-        [(state, table)] => (state, table),
-        several => {
-            let table = |(state, table): &(&StateTable, &CatalogueTable)| {
-                format!("{}.{} ({})", table.schema, table.name, state.tool)
-            };
-            return Err(Error::SeveralStateTables { tables: several.iter().map(table).collect() });
-        }
-    };
-    let name = format!("{}.{}", table.schema, table.name);
-    if !tables.iter().any(|(known, may_read)| known == *table && *may_read) {
-        return Ok(DatabaseState::Unreadable(format!("the role may not read all rows of {name}")));
+    match FoundTable::find(client, tool)? {
+        Some(found) => found.read(client),
+        None => Ok(DatabaseState::None),
     }
-    let source = Table { schema: table.schema.clone(), name: table.name.clone() };
-    Ok(match client.copy_rows(&source, state.columns, STATE_BYTES_MAX)? {
-        Some(rows) => DatabaseState::Applied(Applied {
-            tool: state.tool,
-            table: name,
-            migrations: state.migrations(&rows),
-        }),
-        None => DatabaseState::Unreadable(format!("{name} is larger than {} MiB", STATE_BYTES_MAX >> 20)),
-    })
 }
 
 /// Returns the ordinary tables that have the name of a state table, each with whether the role may read

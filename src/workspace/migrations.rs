@@ -101,6 +101,52 @@ impl<'a> CommitFiles<'a> {
     }
 }
 
+/// The migrations of a commit, and access to its files.
+pub struct CommitMigrations<'a> {
+    files: CommitFiles<'a>,
+    /// The migrations.
+    pub history: MigrationHistory,
+}
+
+impl<'a> CommitMigrations<'a> {
+    /// Finds the migrations of a commit for a database. `tool` is the tool if it is known otherwise. Returns
+    /// `None` if the commit has none.
+    ///
+    /// # Errors
+    /// Fails if the files of the commit match several tools or directories, or cannot be read.
+    pub fn of(
+        commit: Oid,
+        database: &DatabaseConfig,
+        tool: Option<Tool>,
+        repository: &'a Repository,
+    ) -> Result<Option<Self>, Error> {
+        let files = CommitFiles::of(commit, repository)?;
+        Ok(files.history(Some(database), tool)?.map(|history| Self { files, history }))
+    }
+
+    /// Returns the content of a file, or the reason why there is none.
+    pub fn read(&self, path: &str) -> Result<Vec<u8>, String> {
+        self.files.read(path)
+    }
+
+    /// Returns true if the commit has a file at the path.
+    pub fn has_file(&self, path: &str) -> bool {
+        self.files.files.contains_key(path)
+    }
+
+    /// Returns the id of the content of a file.
+    pub fn id_of(&self, path: &str) -> Option<Oid> {
+        Some(self.files.files.get(path)?.id)
+    }
+
+    /// Returns the migrations with the checksums of their files. A file that the tool would refuse is a problem.
+    pub fn with_checksums(&self) -> MigrationHistory {
+        let mut history = self.history.clone();
+        history.read_contents(&|path| self.read(path));
+        history
+    }
+}
+
 /// Finds the migrations of a commit, for a database if it is given. Returns `None` if it has none.
 ///
 /// # Errors

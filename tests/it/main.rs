@@ -64,6 +64,7 @@ mod stores;
 mod swapped;
 mod sync;
 mod sync_forged;
+mod tool_migrations;
 mod verify;
 mod wal;
 mod worker;

@@ -346,7 +346,7 @@ fn two_schemas_of_one_commit_are_a_warning() {
 
 #[test]
 fn several_directories_of_one_tool_are_one_history() {
-    let (sandbox, _, _) = shop();
+    let (sandbox, _cluster, _) = shop();
     sandbox.commit("services/a/migrations/V1__a.sql", "create table a ();", "a");
     sandbox.commit("services/b/migrations/V2__b.sql", "create table b ();", "b");
     sandbox.commit("services/pom.xml", "flyway", "java");

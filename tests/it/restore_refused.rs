@@ -136,7 +136,7 @@ fn files_of_two_directions_and_files_that_undo_are_refused() {
         ("0002.sql", "-- Up Migration\nselect 1;\n-- Down Migration\ndelete from orders;", "line 3"),
         ("down.sql", "delete from orders;", "migrations/down.sql cannot be run: by its name it undoes"),
         ("U1__orders.sql", "delete from orders;", "migrations/U1__orders.sql cannot be run"),
-        ("R__view.sql", "delete from orders;", "it is a repeatable migration"),
+        ("R__view.sql", "delete from orders;", "its name does not follow the rules of Flyway"),
         ("afterMigrate.sql", "delete from orders;", "it is a callback"),
     ] {
         let history = History::new();
@@ -211,12 +211,12 @@ fn where_nothing_has_to_be_run_that_is_said_and_proved() {
 #[test]
 fn what_is_made_of_a_part_of_the_migrations_is_no_proof() {
     let history = History::new();
-    history.migrate("R__view.sql", "create or replace view v as select 1 as one;");
+    history.migrate("afterMigrate.sql", "create or replace view v as select 1 as one;");
     history.backup("first");
     let target = history.commit("0002_items.sql", "create table items (id int);");
     let said = history.restore("HEAD", &[]).fails(12).stderr_text();
     assert!(said.contains("no backup of the commit has recorded it"), "{said}");
-    assert!(said.contains("R__view.sql cannot be run: by its name it is a repeatable"), "{said}");
+    assert!(said.contains("afterMigrate.sql cannot be run: by its name it is a callback"), "{said}");
     assert!(said.contains("--allow-unproved"), "{said}");
     // Without a proof the database is not marked, and the record says so.
     let said = history.restore("HEAD", &["--allow-unproved"]).success().stderr_text();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::{ProofOutput, RestoredDatabase, RestoredDirectory, RestoredRoles, StartedServer};
 use crate::domain::{RecoveryTarget, human_bytes};
 use crate::recovery::restore::{CreatedDatabase, CreatedDirectory, Proof, RestoreOutcome, Target};
-use crate::recovery::{Archiving, DetachedServer, MigrationPlan, MigrationRunner};
+use crate::recovery::{Archiving, DetachedServer, MigrationPlan};
 use crate::terminal::{OutputError, Ui};
 
 impl RestoredDatabase {
@@ -130,12 +130,12 @@ fn print_arrival(target: &Target, outcome: &RestoreOutcome, ui: &Ui) {
 fn arrival(forward: &MigrationPlan, is_equal: bool) -> String {
     let commit = forward.commit.short();
     match &forward.way {
-        MigrationRunner::Files(none) if none.is_empty() && is_equal => {
+        way if way.count() == Some(0) && is_equal => {
             format!("the database is at commit {commit}, too: no migration differs between the two commits")
         }
-        MigrationRunner::Files(none) if none.is_empty() => {
+        way if way.count() == Some(0) => {
             format!("no migration was run: no migration differs between its commit and {commit}")
         }
-        MigrationRunner::Files(_) | MigrationRunner::Command(_) => format!("migrated it to commit {commit}"),
+        _ => format!("migrated it to commit {commit}"),
     }
 }

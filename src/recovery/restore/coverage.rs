@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::domain::{BackupId, DatabaseName};
 use crate::git::{Branch as GitBranch, Oid, PathPatterns, Repository, Walk};
 use crate::ledger::{Ledger, Overview};
-use crate::recovery::{CommitPlan, CommitPlanner, Error, MigrationConflict, MigrationPlan, MigrationRunner};
+use crate::recovery::{CommitPlan, CommitPlanner, Error, MigrationConflict, MigrationPlan};
 use crate::report::{BackupIndex, Branch, Coverage, State};
 use crate::workspace::Workspace;
 
@@ -102,11 +102,9 @@ impl<'a> CoverageQuery<'a> {
         let mut planner = CommitPlanner::to(tip.commit, self.repository, self.ledger, self.config);
         let (state, migrations) = match planner.from(&entry)? {
             Ok(CommitPlan { forward, unseen, .. }) => match forward.map(|MigrationPlan { way, .. }| way) {
-                Some(MigrationRunner::Files(run)) if run.is_empty() && unseen.is_empty() => {
-                    (State::Ok, Some(0))
-                }
-                Some(MigrationRunner::Files(run)) => (State::Reachable, Some(run.len())),
-                Some(MigrationRunner::Command(_)) | None => (State::Reachable, None),
+                Some(way) if way.count() == Some(0) && unseen.is_empty() => (State::Ok, Some(0)),
+                Some(way) => (State::Reachable, way.count()),
+                None => (State::Reachable, None),
             },
             Err(MigrationConflict::NoProof { .. }) => (State::Unproven, None),
             Err(_) => return Ok(tip),

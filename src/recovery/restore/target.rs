@@ -142,7 +142,7 @@ pub(super) fn mask(
     let Some(path) = &database.mask else { return Ok(None) };
     let name = path.value.clone();
     match workspace.repository()?.blob_at(commit, &name)? {
-        Some(sql) => Ok(Some(Migration { name, sql })),
+        Some(sql) => Ok(Some(Migration::of_file(name, sql))),
         None => Err(Refusal::NoMask {
             commit: commit.to_commit(),
             script: name,
