@@ -182,7 +182,7 @@ fn flyway_runs_changed_repeatable_migrations_again_and_records_each_run() {
     assert_eq!(team.cluster.psql(&again, "select a from v"), "2");
     team.cluster.psql("postgres", &format!("drop database \"{}\"", team.copy()));
     team.commit(&[("sql/V0_5__late.sql", "create table late ();\n")]);
-    let said = team.refused("HEAD", &["--database", "shop"]);
+    let said = team.refused("second", &["--commit", "HEAD"]);
     assert!(said.contains("V0_5__late.sql") && said.contains("flyway does not run it any more"), "{said}");
 }
 
