@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
-use super::commit_plan::{CommitPlan, CommitPlanner};
+use super::commit_plan::CommitPlanner;
 use super::distance::{MEASURED_MAX, distances};
 use super::migration_diff::may_run;
 use super::post_restore::{MigrationPlan, MigrationRunner};
@@ -29,9 +29,8 @@ pub struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Returns the candidates among `rows`. They are the backups of the commit itself and of the
-    /// nearest commits in its history. If there are none, they are the newest backups whose history
-    /// contains the commit.
+    /// Returns the candidates among `rows`: the backups of the commit itself and of the nearest commits in
+    /// its history.
     ///
     /// # Errors
     /// If the history cannot be read, or a setting is wrong.
@@ -56,8 +55,40 @@ impl Search<'_> {
                 candidates.push(candidate(row, relation));
             }
         }
-        if candidates.is_empty() {
-            candidates = newer(rows, commit, repository)?;
+        Ok(candidates)
+    }
+
+    /// Returns the newest backups among `rows` whose commits are not in the history of the commit. They can be
+    /// used if they have no migration that the commit lacks.
+    ///
+    /// # Errors
+    /// If the history cannot be read.
+    pub fn elsewhere(&self, rows: &[Row<'_>]) -> Result<Vec<Candidate>, Error> {
+        /// The maximum number of commits that are examined.
+        const COMMITS_MAX: usize = 8;
+        let (commit, repository) = (self.commit, self.repository);
+        let mut relations: HashMap<Oid, Option<Relation>> = HashMap::new();
+        let mut candidates = Vec::new();
+        for row in rows.iter().rev().filter(|row| repository.has_commit(row.commit_oid())) {
+            let its = row.commit_oid();
+            let relation = match relations.get(&its) {
+                Some(known) => *known,
+                None if relations.len() == COMMITS_MAX => break,
+                None => {
+                    let has = |tip: Oid, old: Oid| repository.is_ancestor(old, tip);
+                    let relation = if has(commit, its)? {
+                        None
+                    } else if has(its, commit)? {
+                        let commits = distance(commit, its, repository)?;
+                        Some(Relation::Newer { commits, migrations: None })
+                    } else {
+                        Some(Relation::Side { migrations: None })
+                    };
+                    relations.insert(its, relation);
+                    relation
+                }
+            };
+            candidates.extend(relation.map(|relation| candidate(row, relation)));
         }
         Ok(candidates)
     }
@@ -70,18 +101,31 @@ impl Search<'_> {
     pub fn plan(&self, candidates: &mut [Candidate]) -> Result<(), Error> {
         let mut planner = CommitPlanner::to(self.commit, self.repository, self.ledger, self.config)
             .allow_unproved(self.allow_unproved);
-        for candidate in candidates.iter_mut().filter(|candidate| candidate.is_eligible()) {
-            let Relation::Ancestor { migrations, .. } = &mut candidate.relation else { continue };
-            match planner.from(&self.ledger.by_id(candidate.backup)?)? {
-                Ok(CommitPlan { forward: Some(MigrationPlan { way, .. }), .. }) => match way {
-                    MigrationRunner::Command(command) => candidate.command = Some(command.shown()),
-                    way => *migrations = way.count().unwrap_or(*migrations),
-                },
-                Ok(_) => {}
-                Err(gap) => {
+        for candidate in candidates.iter_mut().filter(|candidate| candidate.unusable.is_none()) {
+            if candidate.relation == Relation::Exact {
+                continue;
+            }
+            match (planner.from(&self.ledger.by_id(candidate.backup)?)?, &mut candidate.relation) {
+                (Ok(plan), relation) => {
+                    let way = plan.forward.map(|MigrationPlan { way, .. }| way);
+                    if let Some(MigrationRunner::Command(command)) = &way {
+                        candidate.command = Some(command.shown());
+                    }
+                    let count = way.and_then(|way| way.count());
+                    match relation {
+                        Relation::Exact => {}
+                        Relation::Ancestor { migrations, .. } => *migrations = count.unwrap_or(*migrations),
+                        Relation::Newer { migrations, .. } | Relation::Side { migrations } => {
+                            *migrations = count;
+                        }
+                    }
+                }
+                (Err(gap), Relation::Exact | Relation::Ancestor { .. } | Relation::Side { .. }) => {
                     candidate.unusable = Some(gap.to_string());
                     candidate.gap = Some(gap);
                 }
+                // Migrations are not undone.
+                (Err(_), Relation::Newer { .. }) => {}
             }
         }
         Ok(())
@@ -119,24 +163,6 @@ fn distance(older: Oid, newer: Oid, repository: &Repository) -> Result<usize, Er
         true => Ok(0),
         false => Ok(repository.walk(&[newer], &[older], Walk::default())?.len()),
     }
-}
-
-/// Returns backups of commits that have `commit` in their history.
-fn newer(rows: &[Row<'_>], commit: Oid, repository: &Repository) -> Result<Vec<Candidate>, Error> {
-    /// The maximum number of backups. They are the newest ones.
-    const SHOWN: usize = 3;
-    let mut candidates = Vec::new();
-    for row in rows.iter().rev().filter(|row| repository.has_commit(row.commit_oid())) {
-        if candidates.len() == SHOWN {
-            break;
-        }
-        let its = row.commit_oid();
-        if repository.walk(&[commit], &[its], Walk { limit: Some(1), ..Walk::default() })?.is_empty() {
-            let commits = distance(commit, its, repository)?;
-            candidates.push(candidate(row, Relation::Newer { commits }));
-        }
-    }
-    Ok(candidates)
 }
 
 /// An estimate of the number of migrations between each commit and the wanted commit. It reads only

@@ -3,8 +3,8 @@
 //!
 //! The possible steps after a restore decide. A backup of the commit itself needs no further step. A
 //! backup of an ancestor needs the migrations in between. A backup of a descendant or of another
-//! branch contains changes that the commit lacks. No step removes such changes, so the backup is
-//! listed and never chosen.
+//! branch may contain migrations that the commit lacks. No step removes these, so that such a backup is
+//! listed and never chosen. If it contains none, it is chosen after all backups of ancestors.
 
 use std::cmp::Reverse;
 
@@ -27,13 +27,23 @@ pub enum Relation {
     Newer {
         /// The number of commits that the commit of the backup has and the wanted commit lacks.
         commits: usize,
+        /// The number of migrations that lead to the wanted commit; `None` if none do.
+        migrations: Option<usize>,
+    },
+    /// Neither commit is in the history of the other: the backup is of another branch.
+    Side {
+        /// The number of migrations that lead to the wanted commit; `None` if none do.
+        migrations: Option<usize>,
     },
 }
 
 impl Relation {
     /// Returns true if only forward migrations lead from the backup to the commit.
     pub fn leads_there(self) -> bool {
-        !matches!(self, Self::Newer { .. })
+        match self {
+            Self::Exact | Self::Ancestor { .. } => true,
+            Self::Newer { migrations, .. } | Self::Side { migrations } => migrations.is_some(),
+        }
     }
 }
 
@@ -90,16 +100,22 @@ impl Candidate {
                 let (commits, migrations) = (counted(commits, "commit"), counted(migrations, "migration"));
                 format!("{commits} older, {migrations} to run")
             }
-            Relation::Newer { commits } => {
+            Relation::Newer { commits, migrations: None } => {
                 format!("{} newer: migrations are not undone", counted(commits, "commit"))
+            }
+            Relation::Side { migrations: None } => "on another branch".to_owned(),
+            Relation::Newer { commits, migrations: Some(migrations) } => {
+                format!("{} newer, {}", counted(commits, "commit"), to_run(migrations))
+            }
+            Relation::Side { migrations: Some(migrations) } => {
+                format!("on another branch, {}", to_run(migrations))
             }
         }
     }
 
     /// Returns the sort key among all candidates. Smaller is better.
     fn rank(&self) -> impl Ord + use<> {
-        let is_newer = matches!(self.relation, Relation::Newer { .. });
-        (is_newer, self.unusable.is_some(), self.nearness())
+        (!self.relation.leads_there(), self.unusable.is_some(), self.nearness())
     }
 
     /// The sort key among usable candidates. Smaller is better.
@@ -107,7 +123,8 @@ impl Candidate {
         let (class, migrations, commits) = match self.relation {
             Relation::Exact => (0, 0, 0),
             Relation::Ancestor { commits, migrations } => (1, migrations, commits),
-            Relation::Newer { commits } => (2, 0, commits),
+            Relation::Newer { commits, migrations } => (2, migrations.unwrap_or_default(), commits),
+            Relation::Side { migrations } => (3, migrations.unwrap_or_default(), 0),
         };
         (class, migrations, commits, Reverse((self.completed_at, self.backup)))
     }
@@ -125,6 +142,13 @@ pub fn passed_over<'a>(
 /// Sorts the candidates, the best one first.
 pub fn rank(candidates: &mut [Candidate]) {
     candidates.sort_by_cached_key(Candidate::rank);
+}
+
+fn to_run(migrations: usize) -> String {
+    match migrations {
+        0 => "with the same migrations".to_owned(),
+        migrations => format!("{} to run", counted(migrations, "migration")),
+    }
 }
 
 /// `1 commit`, `2 commits`
@@ -174,7 +198,7 @@ mod tests {
             candidate(NEAR, true, false, 0),
             candidate(Relation::Exact, true, true, 1),
             candidate(FAR, true, true, 1),
-            candidate(Relation::Newer { commits: 1 }, true, false, 1),
+            candidate(Relation::Newer { commits: 1, migrations: None }, true, false, 1),
         ];
         let mut shuffled: Vec<Candidate> = in_order.iter().rev().cloned().collect();
         rank(&mut shuffled);
@@ -191,7 +215,7 @@ mod tests {
             candidate(Relation::Exact, true, false, 5),
             candidate(Relation::Exact, true, true, 1),
             candidate(NEAR, true, true, 99),
-            candidate(Relation::Newer { commits: 1 }, true, true, 99),
+            candidate(Relation::Newer { commits: 1, migrations: None }, true, true, 99),
         ];
         rank(&mut candidates);
         let passed: Vec<&Candidate> = passed_over(&candidates, &candidates[0]).collect();
@@ -204,13 +228,14 @@ mod tests {
     proptest! {
         #[test]
         fn what_cannot_be_used_never_comes_before_what_can(
-            facts in proptest::collection::vec((0..3_u8, 0..4_usize, 0..4_usize, any::<bool>(), any::<bool>()), 0..20)
+            facts in proptest::collection::vec((0..4_u8, 0..4_usize, 0..4_usize, any::<bool>(), any::<bool>()), 0..20)
         ) {
             let mut candidates: Vec<_> = facts.into_iter().map(|(class, commits, migrations, verified, unusable)| {
                 let relation = match class {
                     0 => Relation::Exact,
                     1 => Relation::Ancestor { commits, migrations },
-                    _ => Relation::Newer { commits },
+                    2 => Relation::Newer { commits, migrations: (migrations > 0).then_some(migrations) },
+                    _ => Relation::Side { migrations: (migrations > 0).then_some(migrations) },
                 };
                 candidate(relation, verified, unusable, 0)
             }).collect();

@@ -40,7 +40,7 @@ const RULES: &[(&str, &[Rule])] = &[
     ("git pggit backup restore list", &[Runs]),
     ("git pggit backup restore finish", &[Runs, Then(Stage::at_the_newest_commit)]),
     (
-        "git config pggit.shop.migrateCommand 'sqlx migrate run --source migrations'",
+        "git config pggit.shop.migrateCommand 'bin/rails db:migrate'",
         &[Runs, Then(Stage::without_sqlx)],
     ),
     (

@@ -130,6 +130,33 @@ fn a_backup_that_is_newer_is_named_and_not_used() {
 }
 
 #[test]
+fn a_backup_of_another_commit_with_a_part_of_the_migrations_is_used_if_no_other_is() {
+    let history = History::new();
+    let first = history.sandbox.git(["rev-parse", "HEAD"]);
+    history.sandbox.commit("README.md", "a shop", "words");
+    history.backup("newer");
+    let best = |commit: &str| history.found(&[commit])["candidates"][0].clone();
+    let newer = best(first.trim());
+    assert_eq!((&newer["relation"], &newer["migrations"]), (&"newer".into(), &0.into()), "{newer}");
+    assert_eq!(newer["reason"], "1 commit newer, with the same migrations");
+    history.restore(first.trim(), &[]).success();
+    history.cluster.psql("postgres", &format!("drop database \"{}\"", history.copy()));
+    // A branch that began before the backup, with a migration of its own.
+    history.sandbox.git(["checkout", "-q", "-b", "side", first.trim()]);
+    history.commit("0002_items.sql", "create table items (id int);");
+    let side = best("HEAD");
+    assert_eq!((&side["relation"], &side["migrations"]), (&"side".into(), &1.into()), "{side}");
+    assert_eq!(side["reason"], "on another branch, 1 migration to run");
+    history.restore("HEAD", &[]).success();
+    assert_eq!(history.cluster.psql(&history.copy(), "select count(*) from items"), "0");
+    // A backup in the history of the commit is nearer.
+    history.sql("create table items (id int)");
+    history.backup("exact");
+    history.sandbox.commit("notes.md", "words", "words");
+    assert_eq!(best("HEAD")["relation"], "ancestor");
+}
+
+#[test]
 fn a_restore_to_a_commit_runs_what_is_missing_and_proves_the_schema() {
     let history = History::new();
     history.backup("first");

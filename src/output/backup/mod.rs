@@ -293,10 +293,11 @@ pub struct CandidateOutput {
     pub verified: bool,
     /// The relation of the schema commit to the wanted commit.
     pub relation: RelationKind,
-    /// Number of commits between the two; absent if `relation` is `exact`.
+    /// Number of commits between the two; absent if `relation` is `exact` or `side`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commits: Option<usize>,
-    /// Number of files of migrations that differ between the two; absent unless `relation` is `ancestor`.
+    /// Number of migrations that a restore runs, or, if the candidate is not usable, of files that differ
+    /// between the two; absent if `relation` is `exact`, or if no migrations lead from one to the other.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub migrations: Option<usize>,
     /// The reason why it cannot be used, in words; null if it can.
@@ -318,6 +319,8 @@ pub enum RelationKind {
     Ancestor,
     /// The wanted commit is in the history of the schema commit.
     Newer,
+    /// Neither of the two is in the history of the other.
+    Side,
 }
 
 impl From<&Candidate> for CandidateOutput {
@@ -327,7 +330,8 @@ impl From<&Candidate> for CandidateOutput {
             Relation::Ancestor { commits, migrations } => {
                 (RelationKind::Ancestor, Some(commits), Some(migrations))
             }
-            Relation::Newer { commits } => (RelationKind::Newer, Some(commits), None),
+            Relation::Newer { commits, migrations } => (RelationKind::Newer, Some(commits), migrations),
+            Relation::Side { migrations } => (RelationKind::Side, None, migrations),
         };
         Self {
             backup: candidate.backup,

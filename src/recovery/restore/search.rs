@@ -175,11 +175,16 @@ pub fn candidates(
     rank(&mut related);
     let mut rest = related.into_iter();
     let mut judged: Vec<Candidate> = Vec::new();
+    let mut is_elsewhere = false;
     // Further candidates are checked only while no checked candidate can be used.
     while judged.is_empty() || !judged.iter().any(Candidate::is_eligible) {
         let mut next: Vec<Candidate> = rest.by_ref().take(query.limit.max(1)).collect();
         if next.is_empty() {
-            break;
+            if is_elsewhere {
+                break;
+            }
+            is_elsewhere = true;
+            next = search.elsewhere(&rows)?;
         }
         judge(&mut next, overview, query.unchecked, workspace)?;
         if !query.stays {
