@@ -61,6 +61,17 @@ impl Comparison {
     }
 }
 
+impl MigrationHistory {
+    /// Returns true if the history has the migration that a database says is applied.
+    pub fn has(&self, version: &str, name: &str) -> bool {
+        let wanted = match version {
+            "" => format!("R {name}"),
+            version => key_version(self.tool, version),
+        };
+        self.migrations.iter().any(|migration| key(self.tool, migration) == wanted)
+    }
+}
+
 /// Compares the migrations of a commit, whose contents were read, with those that a database has applied
 /// by the same tool.
 pub fn compare(history: &MigrationHistory, applied: &Applied) -> Comparison {

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::domain::{CommitId, DatabaseName};
 use crate::migrations::{Comparison, Kind, MigrationHistory, MigrationState, Problem, State, Tool};
 use crate::terminal::{OutputError, Render, Style, Table, Ui};
-use crate::workspace::migrations::Examination;
+use crate::workspace::migrations::{Examination, UnknownMigrations};
 
 /// The migrations of a commit, and their states in a database.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -42,6 +42,10 @@ pub struct MigrationOutput {
     pub path: Option<String>,
     /// The state in the database; null without `--database`.
     pub state: Option<State>,
+    /// The branches whose tips have the migration; absent unless the state is `unknown`, or if there are more
+    /// than 100 branches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub branches: Option<Vec<String>>,
 }
 
 /// A file that cannot be parsed.
@@ -87,6 +91,7 @@ impl CommitMigrationsOutput {
                     kind: Some(migration.kind),
                     path: Some(migration.path.clone()),
                     state: None,
+                    branches: None,
                 })
                 .collect(),
             problems: history.map_or(&[][..], |history| &history.problems).iter().map(Into::into).collect(),
@@ -123,6 +128,16 @@ impl CommitMigrationsOutput {
         output
     }
 
+    /// Names the branches that have the migrations which only the database has.
+    #[must_use]
+    pub fn with_branches(mut self, found: Option<&UnknownMigrations>) -> Self {
+        for migration in self.migrations.iter_mut().filter(|one| one.state == Some(State::Unknown)) {
+            let key = (migration.version.clone(), migration.name.clone());
+            migration.branches = found.and_then(|found| found.get(&key).cloned());
+        }
+        self
+    }
+
     /// Returns true if it is known that the database is at the commit.
     pub fn is_at_commit(&self) -> bool {
         self.database.as_ref().is_some_and(|database| database.at_commit == Some(true))
@@ -150,7 +165,12 @@ impl CommitMigrationsOutput {
             table.cell(&migration.name);
             table.cell(migration.kind.map_or("-", Kind::as_str));
             table.cell(migration.state.map_or("-", State::as_str));
-            table.cell(migration.path.as_deref().unwrap_or("-"));
+            table.cell(&match (&migration.path, &migration.branches) {
+                (Some(path), _) => path.clone(),
+                (None, Some(branches)) if branches.is_empty() => "(in no branch)".to_owned(),
+                (None, Some(branches)) => format!("(in {})", branches.join(", ")),
+                (None, None) => "-".to_owned(),
+            });
         }
         table
     }
@@ -198,6 +218,7 @@ impl From<&MigrationState> for MigrationOutput {
             kind: state.kind,
             path: state.path.clone(),
             state: Some(state.state),
+            branches: None,
         }
     }
 }

@@ -1,13 +1,14 @@
 //! The migrations of a commit and of a database.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Error;
 use super::migration_state::{DatabaseState, state_of};
 use crate::config::{DatabaseConfig, Origin};
 use crate::git::{Directory, Oid, Repository, matches_path};
 use crate::migrations::{
-    Ambiguous, Applied, Comparison, Files, Layout, MigrationHistory, MigrationSettings, Tool, compare, detect,
+    Ambiguous, Applied, Comparison, Files, Layout, MigrationHistory, MigrationSettings, State, Tool, compare,
+    detect,
 };
 use crate::pg::Client;
 
@@ -222,6 +223,65 @@ pub fn examine_state(
     };
     Ok(Some(Examination { history, applied: applied.ok(), comparison }))
 }
+
+/// The largest number of branches that are searched for a migration.
+const BRANCHES_MAX: usize = 100;
+
+impl Examination {
+    /// Returns, for each migration that is applied and not in the commit, the branches whose tips have it.
+    /// Returns `None` if there was no comparison, or if there are too many branches to search. A branch whose
+    /// migrations are ambiguous has none.
+    ///
+    /// # Errors
+    /// Fails if the repository cannot be read.
+    pub fn branches(
+        &self,
+        database: &DatabaseConfig,
+        repository: &Repository,
+    ) -> Result<Option<UnknownMigrations>, Error> {
+        match (&self.comparison, &self.applied) {
+            (Ok(comparison), Some(applied)) => {
+                branches_of_unknown(comparison, applied.tool, database, repository)
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+fn branches_of_unknown(
+    comparison: &Comparison,
+    tool: Tool,
+    database: &DatabaseConfig,
+    repository: &Repository,
+) -> Result<Option<UnknownMigrations>, Error> {
+    let mut found: UnknownMigrations = comparison
+        .in_state(State::Unknown)
+        .map(|migration| ((migration.version.clone(), migration.name.clone()), Vec::new()))
+        .collect();
+    if found.is_empty() {
+        return Ok(Some(found));
+    }
+    let branches = repository.branches()?;
+    if branches.len() > BRANCHES_MAX {
+        return Ok(None);
+    }
+    for branch in branches {
+        let history = match CommitMigrations::of(branch.tip, database, Some(tool), repository) {
+            Ok(Some(found)) => found.history,
+            Ok(None) | Err(Error::AmbiguousMigrations { .. }) => continue,
+            Err(error) => return Err(error),
+        };
+        for ((version, name), branches) in &mut found {
+            if history.has(version, name) {
+                branches.push(branch.name.clone());
+            }
+        }
+    }
+    Ok(Some(found))
+}
+
+/// The branches that have a migration, by its version and name.
+pub type UnknownMigrations = BTreeMap<(String, String), Vec<String>>;
 
 /// Counts the packages of HEAD, too.
 fn add_scopes_of_head(

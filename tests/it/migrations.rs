@@ -63,6 +63,13 @@ fn the_states_of_sqlx_are_compared_by_checksum() {
     assert!(states(&head).contains(&("7".to_owned(), "unknown".to_owned())));
     let text = sandbox.pggit(["migrations", "-d", "shop"]).success().stdout_text();
     assert!(text.contains("is not at commit") && text.contains("1 changed, 1 unknown"), "{text}");
+    assert!(text.contains("(in no branch)"), "{text}");
+    sandbox.git(["checkout", "-q", "-b", "feature"]);
+    sandbox.commit("migrations/7_early.sql", "select 1", "early");
+    sandbox.git(["checkout", "-q", "main"]);
+    let head = sandbox.pggit(["migrations", "-d", "shop", "--json"]).success().json();
+    let unknown = head["migrations"].as_array().unwrap().iter().find(|it| it["version"] == "7").unwrap();
+    assert_eq!(unknown["branches"], serde_json::json!(["feature"]));
 }
 
 #[test]

@@ -12,8 +12,8 @@ use crate::workspace::migrations::{examine, history_of};
 /// the order in which the tool runs them. With --database the command reads the
 /// table in which the tool records applied migrations. Each migration is then
 /// 'applied', 'pending', 'changed' (the checksum of the file differs from that of
-/// the applied migration), 'unknown' (applied, and not in the commit) or
-/// 'incomplete' (the migration has failed).
+/// the applied migration), 'unknown' (applied, and not in the commit; branches that
+/// have it are named) or 'incomplete' (the migration has failed).
 ///
 /// pggit.<database>.migrations names the directory if there are several.
 #[derive(Debug, clap::Args)]
@@ -51,7 +51,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             let client = connect::connect(context, &database)?;
             match examine(&client, &database, commit, repository)? {
                 Some(examination) => {
+                    let branches = examination.branches(&database, repository)?;
                     CommitMigrationsOutput::of_database(commit.to_commit(), database.name, &examination)
+                        .with_branches(branches.as_ref())
                 }
                 None => {
                     let history = history_of(commit, Some(&database), repository)?;
