@@ -153,6 +153,6 @@ prisma-status) node --experimental-wasm-modules --no-warnings "$here/prisma.mjs"
 
 supabase-migrate) PGSSLMODE=disable over_tcp node "$tools/node_modules/.bin/supabase" migration up --remote=@URL@ --yes ;;
 # One of the two columns is empty.
-supabase-status) PGSSLMODE=disable expect_not '` +`' over_tcp node "$tools/node_modules/.bin/supabase" migration list --remote=@URL@ ;;
+supabase-status) PGSSLMODE=disable expect_not "\` +\`" over_tcp node "$tools/node_modules/.bin/supabase" migration list --remote=@URL@ ;;
 *) fail "unknown tool '$tool'" ;;
 esac

@@ -1,2 +1,2 @@
-ALTER TABLE customers ADD COLUMN note text;
+﻿ALTER TABLE customers ADD COLUMN note text;
 UPDATE customers SET note = 'Größe – 5 €; süß ☕' WHERE id = 1;
