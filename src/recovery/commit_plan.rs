@@ -44,6 +44,7 @@ pub struct CommitPlanner<'a> {
     built: HashMap<DatabaseName, Built>,
     histories: HashMap<(Oid, DatabaseName, Option<Tool>), Found<'a>>,
     allow_unproved: bool,
+    to_execute: bool,
 }
 
 /// The migrations of a commit, or the reason why they cannot be determined.
@@ -67,7 +68,15 @@ impl<'a> CommitPlanner<'a> {
             built: HashMap::new(),
             histories: HashMap::new(),
             allow_unproved: false,
+            to_execute: false,
         }
+    }
+
+    /// Plans paths that are executed. Other paths lack the checksums of migrations, whose files would have to be
+    /// read.
+    pub fn to_execute(mut self) -> Self {
+        self.to_execute = true;
+        self
     }
 
     /// Allows plans without a schema to compare the result with. Then no program of the user builds one.
@@ -215,7 +224,7 @@ impl<'a> CommitPlanner<'a> {
         };
         let unseen = self.others_than(from, database, &new.history)?;
         let migrations = ToolMigrations {
-            history: if is_nothing { new.history.clone() } else { new.with_checksums() },
+            history: if self.to_execute { new.with_checksums() } else { new.history.clone() },
             run,
             is_first: old_history.migrations.is_empty(),
         };

@@ -22,7 +22,7 @@ const PATHS_BYTES_MAX: usize = 16 << 20;
 /// Migrations of a migration tool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ToolMigrations {
-    /// All migrations of the wanted commit, with the checksums of their files.
+    /// All migrations of the wanted commit. Those of a path that is executed have the checksums of their files.
     pub history: MigrationHistory,
     /// The migrations to run, in order.
     pub run: Vec<ToolMigration>,

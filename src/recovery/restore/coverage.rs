@@ -113,8 +113,8 @@ impl<'a> CoverageQuery<'a> {
         Ok(tip.covered(state, source, migrations))
     }
 
-    /// Returns the coverage of the commits of a range, the newest first. A commit that changes no file of
-    /// the schema is covered by the backups of its parents, if a restore to it is possible.
+    /// Returns the coverage of the commits of a range, the newest first. A commit without a backup is covered by
+    /// the backup that covers one of its parents, if migrations lead from that backup to the commit.
     ///
     /// # Errors
     /// Fails if the history cannot be read, or a setting is wrong.
@@ -122,59 +122,24 @@ impl<'a> CoverageQuery<'a> {
         let commits = self.repository.walk(&[tip], hidden.as_slice(), Walk::default())?;
         let mut worst: HashMap<Oid, Coverage<Oid>> = HashMap::with_capacity(commits.len());
         for (database, index) in &self.databases {
-            let paths = self.schema_paths(database.as_ref())?;
-            let mut known: HashMap<Oid, Coverage<Oid>> = HashMap::with_capacity(commits.len());
-            // The result is the same for all commits with the schema files of the backup.
-            let mut judged: HashMap<BackupId, State> = HashMap::new();
+            let mut range = Range {
+                query: self,
+                index,
+                paths: self.schema_paths(database.as_ref())?,
+                known: HashMap::with_capacity(commits.len()),
+                unchanged: HashMap::new(),
+            };
             // Parents are behind their children.
             for commit in commits.iter().rev() {
-                let mut coverage = index.coverage(*commit);
-                if coverage.state != State::Ok
-                    && let Some(parent) = self.unchanged_parent(*commit, index, &known, &paths)?
-                    && let (Some(backup), Some(from)) = (parent.restorable_from, parent.restorable_at)
-                {
-                    let state = match judged.get(&backup) {
-                        Some(state) => *state,
-                        None => self.by_migrations(coverage.clone(), index, from)?.state,
-                    };
-                    judged.insert(backup, state);
-                    if matches!(state, State::Ok | State::Unproven) {
-                        let migrations = (state == State::Ok).then_some(0);
-                        coverage = coverage.covered(state, parent, migrations);
-                    }
-                }
+                let coverage = range.coverage(*commit)?;
                 let is_worse = |other: &Coverage<Oid>| coverage.state < other.state;
                 if worst.get(commit).is_none_or(is_worse) {
                     worst.insert(*commit, coverage.clone());
                 }
-                known.insert(*commit, coverage);
+                range.known.insert(*commit, coverage);
             }
         }
         Ok(commits.iter().filter_map(|commit| worst.remove(commit)).collect())
-    }
-
-    /// Returns the coverage of a parent that has a backup to restore from and the same schema files.
-    fn unchanged_parent(
-        &self,
-        commit: Oid,
-        index: &BackupIndex<Oid>,
-        known: &HashMap<Oid, Coverage<Oid>>,
-        paths: &[PathPatterns],
-    ) -> Result<Option<Coverage<Oid>>, Error> {
-        let data = self.repository.commit(commit)?;
-        for parent in data.parents {
-            let coverage = known.get(&parent).cloned().unwrap_or_else(|| index.coverage(parent));
-            if !matches!(coverage.state, State::Ok | State::Unproven) {
-                continue;
-            }
-            let old = self.repository.commit(parent)?.tree;
-            let is_schema = &mut |path: &str| PathPatterns::any_matches(paths, path);
-            let changes = self.repository.differs_where(Some(old), Some(data.tree), is_schema)?;
-            if !changes {
-                return Ok(Some(coverage));
-            }
-        }
-        Ok(None)
     }
 
     /// Returns the patterns of the files that count as schema, with the directories of the migrations.
@@ -192,5 +157,84 @@ impl<'a> CoverageQuery<'a> {
             }
         }
         Ok(paths)
+    }
+}
+
+/// The commits of a range, examined from the oldest to the newest.
+struct Range<'q, 'a> {
+    query: &'q CoverageQuery<'a>,
+    index: &'q BackupIndex<Oid>,
+    /// The files that count as schema.
+    paths: Vec<PathPatterns>,
+    /// The coverage of the commits that were examined, and of their parents outside of the range.
+    known: HashMap<Oid, Coverage<Oid>>,
+    /// The coverage of the first commit after the one of a backup that changes no file of the schema. It is the
+    /// same for all such commits.
+    unchanged: HashMap<BackupId, (State, Option<usize>)>,
+}
+
+impl Range<'_, '_> {
+    /// Returns the coverage of a commit whose parents are known, if they are in the range.
+    fn coverage(&mut self, commit: Oid) -> Result<Coverage<Oid>, Error> {
+        let mut best = self.index.coverage(commit);
+        if best.state == State::Ok {
+            return Ok(best);
+        }
+        let own = best.clone();
+        let data = self.query.repository.commit(commit)?;
+        for parent in data.parents {
+            let found = self.by_parent(&own, data.tree, parent)?;
+            if found.state > best.state {
+                best = found;
+            }
+        }
+        Ok(best)
+    }
+
+    /// Returns the coverage of a commit by the backup that covers one of its parents.
+    fn by_parent(&mut self, own: &Coverage<Oid>, tree: Oid, parent: Oid) -> Result<Coverage<Oid>, Error> {
+        let before = self.of_parent(parent)?;
+        let (Some(backup), Some(from)) = (before.restorable_from, before.restorable_at) else {
+            return Ok(own.clone());
+        };
+        if before.state < State::Unproven {
+            return Ok(own.clone());
+        }
+        let old = self.query.repository.commit(parent)?.tree;
+        let is_schema = &mut |path: &str| PathPatterns::any_matches(&self.paths, path);
+        let is_changed = self.query.repository.differs_where(Some(old), Some(tree), is_schema)?;
+        if is_changed {
+            return self.query.by_migrations(own.clone(), self.index, from);
+        }
+        if from != parent {
+            let (state, migrations) = (before.state.max(own.state), before.migrations);
+            return Ok(own.clone().covered(state, before, migrations));
+        }
+        if let Some((state, migrations)) = self.unchanged.get(&backup) {
+            return Ok(own.clone().covered((*state).max(own.state), before, *migrations));
+        }
+        let found = self.query.by_migrations(own.clone(), self.index, from)?;
+        if found.restorable_from == Some(backup) {
+            self.unchanged.insert(backup, (found.state, found.migrations));
+        }
+        Ok(found)
+    }
+
+    /// Returns the coverage of a parent. One outside of the range is covered by the nearest backup.
+    fn of_parent(&mut self, parent: Oid) -> Result<Coverage<Oid>, Error> {
+        if let Some(known) = self.known.get(&parent) {
+            return Ok(known.clone());
+        }
+        let own = self.index.coverage(parent);
+        let nearest = match own.state {
+            State::Ok => None,
+            _ => nearest(&[parent], self.index, self.query.repository)?.into_iter().next().flatten(),
+        };
+        let coverage = match nearest {
+            Some((from, _)) => self.query.by_migrations(own, self.index, from)?,
+            None => own,
+        };
+        self.known.insert(parent, coverage.clone());
+        Ok(coverage)
     }
 }

@@ -127,7 +127,7 @@ fn plan(
 ) -> Result<CommitPlan, Error> {
     let (repository, ledger, config) = (workspace.repository()?, workspace.ledger()?, workspace.config()?);
     let planner = CommitPlanner::to(commit, repository, ledger, config);
-    Ok(planner.allow_unproved(allow_unproved).from(entry)??)
+    Ok(planner.allow_unproved(allow_unproved).to_execute().from(entry)??)
 }
 
 /// Returns the script of the commit that masks confidential data, if one is configured.
