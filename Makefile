@@ -40,7 +40,7 @@ demo-recovery: ## see a bad migration taken back, copies, a bisect over data, an
 	$(CARGO) build --locked --release
 	@tests/demo-recovery.sh "$(CURDIR)/target/release"
 
-demo-migrations: ## see restores to a commit whose migrations are those of sixteen real migration tools
+demo-migrations: ## see restores to a commit whose migrations are those of fifteen real migration tools
 	@tests/prepare.sh build postgresql test migrations
 	$(CARGO) build --locked --release
 	@tests/demo-migrations.sh "$(CURDIR)/target/release"

@@ -89,12 +89,18 @@ one = json.load(sys.stdin); print(one["tool"])')
                 echo "$tool: the refused restore has left a database" >&2
                 return 1
             fi
-            way='its command'
-            # shellcheck disable=SC2016 # for the shell of the command
-            git config pggit.shop.migrateCommand \
-                "sh -c 'exec \"\$1\" \"\$2\" migrate . \"\$DATABASE_URL\"' sh $(printf %q "$run") $tool"
+            # The usual command of a tool is used if its program is in PATH; the others are below the target directory.
+            if [[ $tool == sqitch ]]; then
+                way='sqitch'
+                git config pggit.shop.migrationTool "$tool"
+            else
+                way='its command'
+                # shellcheck disable=SC2016 # for the shell of the command
+                git config pggit.shop.migrateCommand \
+                    "sh -c 'exec \"\$1\" \"\$2\" migrate . \"\$DATABASE_URL\"' sh $(printf %q "$run") $tool"
+            fi
             quietly "$tool, restore of step $from" restore "$from" "$database"
-            git config --unset pggit.shop.migrateCommand
+            git config --unset pggit.shop.migrateCommand || git config --unset pggit.shop.migrationTool
         fi
         proof=$(field proof | /usr/bin/python3 -c 'import ast, sys
 proof = ast.literal_eval(sys.stdin.read()); print(proof["level"] + ":", proof["text"])')

@@ -374,3 +374,37 @@ fn a_tool_can_be_chosen() {
     }
     history.restore("HEAD", &["--tool", "pg_dump"]).success();
 }
+
+#[test]
+fn a_name_means_the_completed_backup_of_several_attempts() {
+    let history = History::new();
+    let url = history.cluster.url(&history.database);
+    history.sandbox.git(["config", "pggit.shop.url", "postgresql://nobody@127.0.0.1:1/x"]);
+    let failed = history.pggit(&["backup", "create", "--name", "pre-deploy"]);
+    assert_ne!(failed.status, 0);
+    history.sandbox.git(["config", "pggit.shop.url", &url]);
+    history.backup("pre-deploy");
+    history.restore("pre-deploy", &[]).success();
+    history.pggit(&["backup", "verify", "pre-deploy", "--kind", "checksum"]).success();
+    // A command that changes a record does not choose.
+    history.pggit(&["backup", "hold", "pre-deploy", "--reason", "x"]).fails(11);
+}
+
+#[test]
+fn a_shallow_clone_says_that_history_is_missing() {
+    let history = History::new();
+    history.backup("first");
+    history.sandbox.commit("README.md", "a shop", "words");
+    let clone = history.sandbox.path().join("clone");
+    let from = format!("file://{}", history.sandbox.repo().display());
+    history.sandbox.git(["clone", "-q", "--depth=1", &from, clone.to_str().unwrap()]);
+    let inside = |args: &[&str]| {
+        let mut command = history.sandbox.pggit_command();
+        command.current_dir(&clone).args(args);
+        history.sandbox.output(&mut command)
+    };
+    let found = inside(&["backup", "find", "HEAD"]).fails(10).stderr_text();
+    assert!(found.contains("this clone is shallow") && found.contains("--unshallow"), "{found}");
+    let coverage = inside(&["backup", "coverage"]).success().stderr_text();
+    assert!(coverage.contains("this clone is shallow"), "{coverage}");
+}

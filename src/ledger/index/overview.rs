@@ -1,6 +1,6 @@
 //! The rows of all backups.
 
-use crate::domain::{BackupId, BackupSelector};
+use crate::domain::{BackupId, BackupSelector, Status};
 use crate::ledger::query::one;
 use crate::ledger::{Damage, Error, Filter};
 
@@ -47,5 +47,20 @@ impl Overview {
     /// over the beginning of an id. Fails if there is no such row or more than one.
     pub fn find(&self, selector: &BackupSelector, filter: &Filter) -> Result<Row<'_>, Error> {
         one(self.rows().filter(|row| filter.passes(row)), |row| row, selector, &self.damaged)
+    }
+
+    /// Returns the row that `selector` names, like [`Overview::find`]. If several backups have the name, the only
+    /// completed one is meant: the others are failed attempts that were repeated.
+    ///
+    /// # Errors
+    /// If there is no such row, or if several are completed or none of several is.
+    pub fn find_completed(&self, selector: &BackupSelector, filter: &Filter) -> Result<Row<'_>, Error> {
+        match (self.find(selector, filter), selector) {
+            (Err(error @ Error::Ambiguous { .. }), BackupSelector::Text(_)) if filter.statuses.is_empty() => {
+                let completed = Filter { statuses: vec![Status::Completed], ..filter.clone() };
+                self.find(selector, &completed).map_err(|_| error)
+            }
+            (found, _) => found,
+        }
     }
 }

@@ -42,7 +42,7 @@ pub use record::{RestoreFacts, record};
 pub use records::{records, records_for};
 pub use refusal::{Refusal, WalRefusal};
 pub use request::{DatabaseDestination, Destination, DirectoryDestination, RestoreRequest};
-pub use search::{CandidateQuery, best, candidates, one_database};
+pub use search::{CandidateQuery, SHALLOW, best, candidates, one_database};
 pub use target::{Target, TargetQuery};
 pub use wal::ArchivedWal;
 

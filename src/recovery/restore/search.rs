@@ -139,6 +139,10 @@ pub(super) fn warn_of_passed_over(
 /// The maximum number of passed-over backups that are named.
 const NAMED_MAX: usize = 10;
 
+/// The warning that an answer may be incomplete, because a part of the history is missing.
+pub const SHALLOW: &str = "this clone is shallow: backups of the commits that it lacks were not considered; \
+    'git fetch --unshallow' fetches them";
+
 /// Returns the candidates for `commit`, the best one first.
 ///
 /// # Errors
@@ -194,6 +198,9 @@ pub fn candidates(
     }
     rank(&mut judged);
     judged.truncate(query.limit);
+    if search.repository.is_shallow() && !judged.iter().any(Candidate::is_eligible) {
+        workspace.reporter().warning(SHALLOW);
+    }
     Ok(judged)
 }
 

@@ -161,7 +161,7 @@ fn named(query: &TargetQuery<'_>, workspace: &Workspace) -> Result<Entry, Error>
         BackupSelector::Id(_) | BackupSelector::Text(_) => query.database.into_iter().cloned().collect(),
     };
     let tools = query.tool.cloned().into_iter().collect();
-    let row = overview.find(&selector, &Filter { databases, tools, ..Filter::default() })?;
+    let row = overview.find_completed(&selector, &Filter { databases, tools, ..Filter::default() })?;
     Ok(workspace.ledger()?.entry(&row)?)
 }
 

@@ -37,7 +37,7 @@ EXAMPLES
     git pggit backup cat-artifact nightly globals.sql | psql -d postgres";
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
-    let backup = args.one.find(context)?.backup;
+    let backup = args.one.find_completed(context)?.backup;
     let first = backup.artifacts.first().map(|artifact| artifact.name.to_string());
     let (Some(_), Some(name)) = (&backup.location, args.file.clone().or(first)) else {
         return Err(Failure::new(

@@ -8,7 +8,7 @@ use crate::failure::{Code, Failure};
 use crate::git::{Branch as GitBranch, Oid};
 use crate::ledger::Overview;
 use crate::output::backup::{BranchCoverage, CommitWarningOutput, RangeCoverage};
-use crate::recovery::restore::{CoverageQuery, records};
+use crate::recovery::restore::{CoverageQuery, SHALLOW, records};
 use crate::report::BackupIndex;
 use crate::workspace::places;
 
@@ -63,6 +63,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         Some(range) => commits(range, &query, &records, &overview, context)?,
         None => branches(&args.branch, &query, &records, context)?,
     };
+    if !all_ok && context.repository()?.is_shallow() {
+        context.ui.warning(SHALLOW);
+    }
     if let Some((count, home)) = &standing.elsewhere {
         let backups = if *count == 1 { "1 backup is" } else { &format!("{count} backups are") };
         context

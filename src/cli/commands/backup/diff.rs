@@ -44,8 +44,10 @@ EXAMPLES
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let database = args.database.as_deref();
-    let (old, new) =
-        (select::find(&args.old, database, context)?, select::find(&args.new, database, context)?);
+    let (old, new) = (
+        select::find_completed(&args.old, database, context)?,
+        select::find_completed(&args.new, database, context)?,
+    );
     let ledger = context.ledger()?;
     let (old, new) = (revision(&ledger, &old)?, revision(&ledger, &new)?);
     // Reading git's configuration applies `color.ui`, which decides about colours.

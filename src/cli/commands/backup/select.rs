@@ -30,10 +30,27 @@ impl One {
         find(&self.backup, self.database.as_deref(), context)
     }
 
+    /// Returns the backup for a command that reads its bytes, see [`find_completed`].
+    pub(super) fn find_completed(&self, context: &Context) -> Result<Entry, Failure> {
+        find_completed(&self.backup, self.database.as_deref(), context)
+    }
+
     /// Returns the backup among those of `overview`. Fails unless exactly one backup matches.
     pub(super) fn find_in<'a>(&self, overview: &'a Overview) -> Result<Row<'a>, Failure> {
         Ok(overview.find(&self.backup.parse()?, &of_database(self.database.as_deref())?)?)
     }
+}
+
+/// Returns the backup that `selector` names, for a command that reads its bytes: of several backups with one
+/// name, the only completed one. Fails otherwise unless exactly one backup matches.
+pub(super) fn find_completed(
+    selector: &str,
+    database: Option<&str>,
+    context: &Context,
+) -> Result<Entry, Failure> {
+    let ledger = context.ledger()?;
+    let overview = ledger.overview()?;
+    Ok(ledger.entry(&overview.find_completed(&selector.parse()?, &of_database(database)?)?)?)
 }
 
 /// Returns the backup that `selector` names, among those of `database` if given. Fails unless exactly

@@ -185,7 +185,7 @@ fn wanted(args: &Args, context: &Context) -> Result<Vec<WantedVerification>, Fai
     let kind = args.kind.unwrap_or(VerificationKind::IntegrityCheck);
     let want = |entry| WantedVerification { entry, kind, reason: None };
     if let Some(backup) = &args.backup {
-        return Ok(vec![want(select::find(backup, args.database.as_deref(), context)?)]);
+        return Ok(vec![want(select::find_completed(backup, args.database.as_deref(), context)?)]);
     }
     let databases = select::databases(args.database.as_deref())?;
     let entries = verify::completed_backups(databases, args.latest, context)?;
