@@ -36,7 +36,10 @@ fn a_tip_is_covered_by_an_older_commit_as_far_as_its_migrations_lead() {
     sandbox.commit("migrations/2.sql", "create table b ();", "b");
     assert_eq!(tip(&sandbox), ("reachable".to_owned(), json!(first), json!(1)));
     sandbox.pggit(["backup", "coverage", "--exit-code"]).fails(1);
-    assert_eq!(states(&sandbox), ["no_backup", "ok", "ok"]);
+    assert_eq!(states(&sandbox), ["reachable", "ok", "ok"]);
+    // A commit outside of the range counts, too.
+    let json = sandbox.pggit(["backup", "coverage", "--commits", "HEAD~1..HEAD", "--json"]).success().json();
+    assert_eq!(json["commits"][0]["state"], "reachable");
     let text = sandbox.pggit(["backup", "coverage"]).success().stdout_text();
     assert!(text.contains("MIGRATIONS") && text.contains("reachable"), "{text}");
     // A migration that was changed after the backup leads nowhere.
