@@ -48,6 +48,8 @@ impl From<Error> for Failure {
             ref other @ Error::StateIgnored { ref tool, .. } => Self::of(Code::Conflict, other)
                 .hint(format!("if {tool} runs the migrations: git config pggit.<database>.migrationTool {tool}"))
                 .hint("if no tool records them: git config pggit.<database>.migrationTool plain"),
+            other @ Error::RowsNotBack { .. } => Self::of(Code::Conflict, &other)
+                .hint("nothing was changed; --into restores the table into a database of its own"),
             other @ Error::Setting { .. } => Self::of(Code::Conflict, &other)
                 .hint("migrations may depend on the setting; use --no-migrate, or restore as a role that may set it"),
             Error::Process(error) => error.into(),

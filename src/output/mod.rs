@@ -86,6 +86,7 @@ outputs! {
         backup::ToolDifferences => ["backup reconcile"];
         restore::RestorePlanOutput => ["backup plan"], ["backup restore"] "With `--dry-run`";
         restore::RestoredDatabase => ["backup restore"] "Into a new database";
+        restore::RowsPutBack => ["backup restore"] "With `--back-into`";
         restore::RestoredDirectory => ["backup restore"] "Into a directory";
         restore::RestoreStatusOutput => ["backup restore"] "With `--in-place`", ["backup restore resume"];
         restore::UnfinishedRestores => ["backup restore list"];

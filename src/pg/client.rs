@@ -156,8 +156,11 @@ impl Client {
         runtime.block_on(answer).map_err(|error| self.explain(runtime, &error, "this query"))
     }
 
-    /// Passes each row of `sql`, a `COPY ... TO STDOUT`, to `row`.
-    pub(super) fn copy_out(&self, sql: &str, mut row: impl FnMut(&[u8])) -> Result<()> {
+    /// Runs `COPY ... TO STDOUT` and calls `row` with each row.
+    ///
+    /// # Errors
+    /// If the server refuses it, or the connection fails.
+    pub fn copy_out(&self, sql: &str, mut row: impl FnMut(&[u8])) -> Result<()> {
         let (Some(runtime), Some(inner)) = (&self.runtime, &self.inner) else {
             unreachable!("a client loses its connection only when it is dropped")
         };

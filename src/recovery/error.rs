@@ -90,6 +90,14 @@ pub enum Error {
         /// The table, with its schema.
         table: String,
     },
+    /// Rows cannot be put back into a live table. Nothing was changed.
+    #[error("rows of table {table} cannot be put back: {reason}")]
+    RowsNotBack {
+        /// The table.
+        table: String,
+        /// The reason.
+        reason: String,
+    },
     /// A setting of the original database cannot be set in the new database.
     #[error("the database sets {name}, which cannot be set here: {source}")]
     Setting {
@@ -354,6 +362,7 @@ impl Error {
             | Self::NoMonetary { .. }
             | Self::Setting { .. }
             | Self::MigrationConflict(_)
+            | Self::RowsNotBack { .. }
             | Self::StateDiffers { .. }
             | Self::NotRecordable { .. }
             | Self::StateIgnored { .. }

@@ -29,6 +29,7 @@ mod post_restore;
 mod rank;
 mod recovery_conf;
 pub mod restore;
+mod rows_back;
 mod schema_diff;
 mod schema_objects;
 mod server;
@@ -58,6 +59,7 @@ pub use planned::{Effect, PlannedStep};
 pub use post_restore::{Expected, MigrationPlan, MigrationRunner, PostRestore};
 pub use rank::{Candidate, Relation, passed_over, rank};
 pub use recovery_conf::WalSource;
+pub use rows_back::{RowsBack, RowsDifference};
 pub use schema_diff::{IgnoreInDiff, diff_schemas};
 pub use server::{
     DataOrigin, DetachedServer, Limit, PrivateServer, ServerBinaries, ServerEnv, check_clone,

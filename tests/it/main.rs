@@ -51,6 +51,7 @@ mod restore_commit;
 mod restore_refused;
 mod restore_roles;
 mod restored;
+mod rows_back;
 mod schedule;
 mod sessions;
 mod signing;

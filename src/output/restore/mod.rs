@@ -2,6 +2,7 @@
 
 mod outcome;
 mod plan;
+mod rows;
 mod unfinished;
 
 use schemars::JsonSchema;
@@ -15,6 +16,7 @@ use crate::terminal::message::ErrorMessage;
 
 pub use outcome::{print_database, print_directory};
 pub use plan::print_plan;
+pub use rows::RowsPutBack;
 
 /// The plan of a restore.
 #[derive(Debug, Serialize, JsonSchema)]

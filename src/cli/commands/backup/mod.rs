@@ -28,6 +28,7 @@ mod restore_args;
 mod restore_in_place;
 mod restore_options;
 mod restore_print;
+mod restore_rows;
 pub(in crate::cli) mod select;
 mod show;
 mod start;

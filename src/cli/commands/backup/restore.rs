@@ -10,6 +10,7 @@ use super::restore_args::{RestoreArgs, Unfinished};
 use super::restore_in_place;
 use super::restore_options::{Form, Given};
 use super::restore_print::{self, show};
+use super::restore_rows::RowsArgs;
 
 /// Restore a backup, or a commit, into a new database or a data directory
 ///
@@ -25,11 +26,11 @@ use super::restore_print::{self, show};
 ///
 /// For a commit the best backup is chosen, as 'git pggit backup find' shows it: a
 /// backup of the commit itself, else of its history with the fewest pending
-/// migrations; of several, the newest usable one. The pending migrations are the
-/// *.sql files of 'pggit.<database>.migrations' that the commit has and the backup
-/// lacks. They are run in the order of their names, each in its own session and
-/// transaction. If other files differ, or migrations do not only go forward, the
-/// restore is refused: then 'pggit.<database>.migrateCommand' must name the program
+/// migrations; of several, the newest usable one. The pending migrations are run as
+/// the migration tool of the team runs them, and recorded in its table. Without a tool
+/// they are the *.sql files of 'pggit.<database>.migrations' that the commit has and
+/// the backup lacks, in the order of their names. If files differ that cannot be run,
+/// the restore is refused: then 'pggit.<database>.migrateCommand' must name the program
 /// that runs the migrations. Finally the schema is compared with the one recorded for
 /// the commit, else with the result of all its migrations in an empty database.
 ///
@@ -46,6 +47,12 @@ use super::restore_print::{self, show};
 /// list' shows which of the two is in place. Restore a backup that has one of these
 /// names by its id.
 ///
+/// --back-into with --table puts lost rows back into the live table of a configured
+/// database: the table is restored beside it, the rows are compared by the primary key,
+/// and those that the live table lacks are inserted in one transaction, in which no
+/// other session can write to the table. Rows that differ are shown and stay as they
+/// are, unless --overwrite is given. --dry-run shows what would be done.
+///
 /// The restore is recorded with the backup, with its time, actor and destination:
 /// 'git pggit backup log' shows it.
 #[derive(Debug, clap::Args)]
@@ -54,13 +61,16 @@ pub(crate) struct Args {
     #[command(subcommand)]
     pub(super) unfinished: Option<Unfinished>,
 
-    /// Only show the steps, as 'git pggit backup plan' does
+    /// Only show the steps, as 'git pggit backup plan' does; with --back-into, the rows
     #[arg(long, short = 'n')]
     dry_run: bool,
 
     /// With --in-place: replace the existing database or directory
     #[arg(long)]
     force: bool,
+
+    #[command(flatten)]
+    rows: RowsArgs,
 
     #[command(flatten)]
     wanted: RestoreArgs,
@@ -78,6 +88,8 @@ EXAMPLES
     git pggit backup restore HEAD --into shop_now --dry-run
     git pggit backup restore 01a1fc4d --into shop --globals --maintenance-db postgresql://db2/postgres
     git pggit backup restore nightly --into old_orders --table shop.orders
+    git pggit backup restore nightly --table orders --back-into shop --dry-run
+    git pggit backup restore nightly --table orders --back-into shop --where 'customer = 7'
     git pggit backup restore latest --to /var/lib/postgresql/15/copy
     git pggit backup restore v1.9 --to /srv/shop_1_9
     git pggit backup restore latest --to /srv/copy --at '2026-11-21T03:40:00Z'
@@ -87,7 +99,7 @@ EXAMPLES
 impl Args {
     /// Returns the form of the restore, or `None` if the options do not name one.
     pub(super) fn form(&self) -> Option<Form> {
-        self.wanted.form()
+        if self.rows.back_into.is_some() { Some(Form::BackInto) } else { self.wanted.form() }
     }
 }
 
@@ -97,6 +109,9 @@ pub(super) fn run(given: &Given<Args>, context: &Context) -> Result<(), Failure>
         return restore_in_place::settle(unfinished, context);
     }
     given.check(args.form())?;
+    if let Some(database) = &args.rows.back_into {
+        return args.rows.put_back(database, &args.wanted, args.dry_run, context);
+    }
     if args.dry_run {
         return show(&args.wanted, context);
     }

@@ -19,6 +19,8 @@ pub(super) enum Form {
     ReplaceDatabase,
     /// Replaces a data directory.
     ReplaceDirectory,
+    /// Puts rows back into a table.
+    BackInto,
 }
 
 impl Form {
@@ -28,29 +30,34 @@ impl Form {
             Self::To => "--to",
             Self::ReplaceDatabase => "--in-place",
             Self::ReplaceDirectory => "--in-place --to",
+            Self::BackInto => "--back-into",
         }
     }
 }
 
-use Form::{Into, ReplaceDatabase, ReplaceDirectory, To};
+use Form::{BackInto, Into, ReplaceDatabase, ReplaceDirectory, To};
 
 const NEW: &[Form] = &[Into, To, ReplaceDatabase, ReplaceDirectory];
+const ALL: &[Form] = &[Into, To, ReplaceDatabase, ReplaceDirectory, BackInto];
 const REPLACE: &[Form] = &[ReplaceDatabase, ReplaceDirectory];
 const DATABASE: &[Form] = &[Into, ReplaceDatabase];
 const DIRECTORY: &[Form] = &[To, ReplaceDirectory];
 
 /// The forms for which each option is valid.
-const MEANING: [(&str, &[Form]); 32] = [
-    ("backup", NEW),
+const MEANING: [(&str, &[Form]); 35] = [
+    ("backup", ALL),
     ("into", DATABASE),
     ("to", DIRECTORY),
     ("in_place", NEW),
     ("mode", NEW),
     ("force", REPLACE),
-    ("dry_run", NEW),
+    ("dry_run", ALL),
     ("disconnect", &[ReplaceDatabase]),
     ("schema", &[Into]),
-    ("table", &[Into]),
+    ("back_into", &[BackInto]),
+    ("where", &[BackInto]),
+    ("overwrite", &[BackInto]),
+    ("table", &[Into, BackInto]),
     ("from_database", &[Into]),
     ("tablespace_mapping", DIRECTORY),
     ("archive_mode", DIRECTORY),
@@ -60,9 +67,9 @@ const MEANING: [(&str, &[Form]); 32] = [
     ("start", &[To]),
     ("allow_schema_difference", NEW),
     ("allow_unproved", NEW),
-    ("tool", NEW),
+    ("tool", ALL),
     ("database", NEW),
-    ("from", NEW),
+    ("from", ALL),
     ("maintenance_db", DATABASE),
     ("globals", DATABASE),
     ("no_owner", DATABASE),
@@ -78,12 +85,13 @@ const MEANING: [(&str, &[Form]); 32] = [
 const POINT: [&str; 5] = ["at", "lsn", "restore_point", "xid", "to_latest"];
 
 /// Pairs of option groups that exclude each other, because one makes the other meaningless.
-const APART: [(&[&str], &[&str]); 6] = [
+const APART: [(&[&str], &[&str]); 7] = [
     // The WAL determines which commit a point in time is at.
     (&POINT, &["commit", "no_migrate", "check_schema", "allow_schema_difference", "allow_unproved"]),
     // Only a whole database is at a commit and compared with its schema.
     (&["schema", "table"], &["commit", "allow_schema_difference", "allow_unproved"]),
     (&["schema"], &["table"]),
+    (&["back_into"], &["into", "to"]),
     (&["commit"], &["no_migrate"]),
     // Without migrations the database stays at the commit of the backup.
     (&["no_migrate"], &["allow_unproved"]),
