@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use crate::config::Config;
 use crate::domain::{BackupId, DatabaseName};
 use crate::git::{Branch as GitBranch, Oid, PathPatterns, Repository, Walk};
-use crate::ledger::{Ledger, Overview};
-use crate::recovery::{CommitPlan, CommitPlanner, Error, MigrationConflict, MigrationPlan};
+use crate::ledger::{Ledger, Overview, Row};
+use crate::recovery::{CommitPlan, CommitPlanner, Error, MigrationConflict, MigrationPlan, Search, rank};
 use crate::report::{BackupIndex, Branch, Coverage, State};
 use crate::workspace::Workspace;
 
@@ -22,7 +22,11 @@ pub struct CoverageQuery<'a> {
     databases: Vec<(Option<DatabaseName>, BackupIndex<Oid>)>,
     /// The databases that are configured or have backups.
     known: BTreeSet<DatabaseName>,
+    overview: &'a Overview,
 }
+
+/// The largest number of backups that are examined for a commit to which the nearest one does not lead.
+const OTHERS_MAX: usize = 8;
 
 impl<'a> CoverageQuery<'a> {
     /// Prepares the query for `database`, or else for all configured databases. If fewer than two are
@@ -33,7 +37,7 @@ impl<'a> CoverageQuery<'a> {
     pub fn new(
         workspace: &'a Workspace,
         database: Option<&DatabaseName>,
-        overview: &Overview,
+        overview: &'a Overview,
         missing: &BTreeSet<BackupId>,
     ) -> Result<Self, Error> {
         let config = workspace.config()?;
@@ -58,6 +62,7 @@ impl<'a> CoverageQuery<'a> {
                 .into_iter()
                 .chain(overview.rows().filter_map(|row| row.database().parse().ok()))
                 .collect(),
+            overview,
         })
     }
 
@@ -89,7 +94,8 @@ impl<'a> CoverageQuery<'a> {
         Ok(worst.into_iter().flatten().collect())
     }
 
-    /// Returns the coverage of a commit whose nearest commit with a restorable backup is `from`.
+    /// Returns the coverage of a commit whose nearest commit with a restorable backup is `from`. If that backup
+    /// does not lead to the commit, other backups are examined as `backup find` does.
     fn by_migrations(
         &self,
         tip: Coverage<Oid>,
@@ -98,19 +104,66 @@ impl<'a> CoverageQuery<'a> {
     ) -> Result<Coverage<Oid>, Error> {
         let source = index.coverage(from);
         let Some(backup) = source.restorable_from else { return Ok(tip) };
-        let entry = self.ledger.by_id(backup)?;
         let mut planner = CommitPlanner::to(tip.commit, self.repository, self.ledger, self.config);
-        let (state, migrations) = match planner.from(&entry)? {
-            Ok(CommitPlan { forward, unseen, .. }) => match forward.map(|MigrationPlan { way, .. }| way) {
-                Some(way) if way.count() == Some(0) && unseen.is_empty() => (State::Ok, Some(0)),
-                Some(way) => (State::Reachable, way.count()),
-                None => (State::Reachable, None),
-            },
-            Err(MigrationConflict::NoProof { .. }) => (State::Unproven, None),
-            Err(_) => return Ok(tip),
+        match self.planned(&mut planner, backup)? {
+            Some((state, migrations)) => {
+                let state = state.max(tip.state);
+                Ok(tip.covered(state, source, migrations))
+            }
+            None => self.by_others(tip, index, &mut planner, backup),
+        }
+    }
+
+    /// Returns the coverage of a commit by another backup than `unfit`.
+    fn by_others(
+        &self,
+        tip: Coverage<Oid>,
+        index: &BackupIndex<Oid>,
+        planner: &mut CommitPlanner<'_>,
+        unfit: BackupId,
+    ) -> Result<Coverage<Oid>, Error> {
+        let is_usable = |row: &Row<'_>| row.id() != unfit && index.chain(row.id()).is_ok();
+        let rows: Vec<Row<'_>> = self.overview.rows().filter(is_usable).collect();
+        let search = Search {
+            commit: tip.commit,
+            repository: self.repository,
+            ledger: self.ledger,
+            config: self.config,
+            allow_unproved: false,
         };
-        let state = state.max(tip.state);
-        Ok(tip.covered(state, source, migrations))
+        let mut candidates = search.related(&rows)?;
+        rank(&mut candidates);
+        candidates.truncate(OTHERS_MAX);
+        candidates.extend(search.elsewhere(&rows)?);
+        for candidate in candidates.iter().take(OTHERS_MAX) {
+            if let Some((state, migrations)) = self.planned(planner, candidate.backup)? {
+                let source = index.coverage(Oid::from(&candidate.commit));
+                let source = Coverage { restorable_from: Some(candidate.backup), ..source };
+                let state = state.max(tip.state);
+                return Ok(tip.covered(state, source, migrations));
+            }
+        }
+        Ok(tip)
+    }
+
+    /// Returns the state of the commit of the planner by a backup, and the number of migrations that a restore
+    /// runs. Returns `None` if the backup does not lead there.
+    fn planned(
+        &self,
+        planner: &mut CommitPlanner<'_>,
+        backup: BackupId,
+    ) -> Result<Option<(State, Option<usize>)>, Error> {
+        Ok(match planner.from(&self.ledger.by_id(backup)?)? {
+            Ok(CommitPlan { forward, unseen, .. }) => {
+                Some(match forward.map(|MigrationPlan { way, .. }| way) {
+                    Some(way) if way.count() == Some(0) && unseen.is_empty() => (State::Ok, Some(0)),
+                    Some(way) => (State::Reachable, way.count()),
+                    None => (State::Reachable, None),
+                })
+            }
+            Err(MigrationConflict::NoProof { .. }) => Some((State::Unproven, None)),
+            Err(_) => None,
+        })
     }
 
     /// Returns the coverage of the commits of a range, the newest first. A commit without a backup is covered by

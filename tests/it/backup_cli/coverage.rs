@@ -45,6 +45,12 @@ fn a_tip_is_covered_by_an_older_commit_as_far_as_its_migrations_lead() {
     // A migration that was changed after the backup leads nowhere.
     sandbox.commit("migrations/1.sql", "create table a (id int);", "a has an id");
     assert_eq!(tip(&sandbox), ("no_backup".to_owned(), Value::Null, Value::Null));
+    // The nearest backup does not lead there, and another one does.
+    backed_up(&sandbox, "shop");
+    sandbox.commit("migrations/1.sql", "create table a ();", "a has no id");
+    sandbox.commit("migrations/3.sql", "create table c ();", "c");
+    assert_eq!(tip(&sandbox), ("reachable".to_owned(), json!(first), json!(2)));
+    assert_eq!(states(&sandbox)[..2], ["reachable", "reachable"]);
 }
 
 #[test]
