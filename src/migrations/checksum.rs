@@ -76,7 +76,8 @@ fn refinery(version: &str, name: &str, sql: &str) -> Vec<String> {
     narrow.into_iter().chain(wide).collect()
 }
 
-fn unix_lines(content: &[u8]) -> Vec<u8> {
+/// Returns a text with line ends of Unix.
+pub fn unix_lines(content: &[u8]) -> Vec<u8> {
     let mut lines = Vec::with_capacity(content.len());
     for (at, byte) in content.iter().enumerate() {
         if *byte != b'\r' || content.get(at + 1) != Some(&b'\n') {

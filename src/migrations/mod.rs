@@ -25,6 +25,7 @@ mod state_row;
 mod tool;
 mod version;
 
+pub use checksum::unix_lines;
 pub use compare::{Comparison, MigrationState, State, compare};
 pub use files::{Files, is_note};
 pub use history::MigrationHistory;

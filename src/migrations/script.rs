@@ -1,5 +1,6 @@
 //! The part of a migration file that goes forward, as its tool runs it.
 
+use super::checksum::unix_lines;
 use super::content::{check, text_of};
 use super::layout::Read;
 use super::migration::{Kind, MigrationFile};
@@ -17,7 +18,8 @@ pub struct Script {
 impl Script {
     /// Returns true if the other script has the same statements. They may be at other lines of its file.
     pub fn is_same(&self, other: &Self) -> bool {
-        self.sql.trim() == other.sql.trim() && self.no_transaction == other.no_transaction
+        let lines = |script: &Self| unix_lines(script.sql.trim().as_bytes());
+        lines(self) == lines(other) && self.no_transaction == other.no_transaction
     }
 
     /// Returns the statements of a migration that its tool would run.

@@ -14,9 +14,11 @@ use super::tool_migrations::{ToolMigrations, is_same, scripts};
 use super::unsupported::{UnsupportedFile, UnsupportedReason};
 use crate::config::{Config, DatabaseConfig, Origin};
 use crate::domain::DatabaseName;
-use crate::git::{Directory, Oid, PathPatterns, Repository};
+use crate::git::{Directory, EntryKind, Oid, PathPatterns, Repository};
 use crate::ledger::{Entry, Ledger};
-use crate::migrations::{Divergence, MigrationFile, MigrationHistory, RecordedState, Tool, is_note};
+use crate::migrations::{
+    Divergence, MigrationFile, MigrationHistory, RecordedState, Tool, is_note, unix_lines,
+};
 use crate::tools::Migration;
 use crate::workspace::Error as WorkspaceError;
 use crate::workspace::migrations::CommitMigrations;
@@ -190,6 +192,10 @@ impl<'a> CommitPlanner<'a> {
             Err(reason) => return Ok(Some(Err(MigrationConflict::Ambiguous(reason.clone())))),
         };
         let tool = new.history.tool;
+        // A team that runs the files of Atlas in another way has no table of Atlas.
+        if tool == Tool::Atlas && state.is_none() {
+            return Ok(None);
+        }
         let from = Oid::from(&entry.backup.commit);
         if state.is_some_and(|state| state.at_commit == Some(false)) {
             return Ok(Some(Err(MigrationConflict::NotAtCommit { tool, commit: from.to_commit() })));
@@ -317,7 +323,8 @@ impl<'a> CommitPlanner<'a> {
         let from = Oid::from(&entry.backup.commit);
         let (old, new) = (self.files(from, directory)?, self.files(self.commit, directory)?);
         let others = self.differing(from, database, Some(directory))?;
-        let between = MigrationDiff { directory, old: (*old).as_ref(), new: (*new).as_ref(), others };
+        let old = self.with_line_ends_of(&old, &new)?;
+        let between = MigrationDiff { directory, old: old.as_ref(), new: (*new).as_ref(), others };
         let Judged { run, unseen } = match judge(between) {
             Ok(judged) => judged,
             Err(gap) => return Ok(Err(gap)),
@@ -403,6 +410,25 @@ impl<'a> CommitPlanner<'a> {
         let built = Rc::new(built);
         self.built.insert(database.name.clone(), Rc::clone(&built));
         Ok(built)
+    }
+
+    /// Returns the files of the old commit, in which a file that differs from the new one only by its line ends is
+    /// the new one. Statements have the same meaning with both, except for text of several lines, which the schema
+    /// comparison notices.
+    fn with_line_ends_of(&self, old: &Files, new: &Files) -> Result<Option<Listing<Oid>>, Error> {
+        let (Some(old), Some(new)) = (&**old, &**new) else { return Ok((**old).clone()) };
+        let mut same = old.clone();
+        for (path, (kind, id)) in &mut same {
+            let Some((_, other)) = new.get(path).filter(|now| now.0 == *kind && now.1 != *id) else {
+                continue;
+            };
+            if *kind == EntryKind::File
+                && unix_lines(&self.repository.blob(*id)?) == unix_lines(&self.repository.blob(*other)?)
+            {
+                *id = *other;
+            }
+        }
+        Ok(Some(same))
     }
 
     fn read(&self, names: &[String], listing: Option<&Listing<Oid>>) -> Result<Vec<Migration>, Error> {

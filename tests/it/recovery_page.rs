@@ -40,6 +40,11 @@ const RULES: &[(&str, &[Rule])] = &[
     ("git pggit backup restore list", &[Runs]),
     ("git pggit backup restore finish", &[Runs, Then(Stage::at_the_newest_commit)]),
     ("git config pggit.shop.migrateCommand 'bin/rails db:migrate'", &[Runs, Then(Stage::without_sqlx)]),
+    ("git pggit backup restore nightly --table orders --back-into shop --dry-run", &[Runs]),
+    (
+        "git pggit backup restore nightly --table orders --back-into shop --where 'id between 100 and 200'",
+        &[Runs],
+    ),
     (
         "git pggit backup restore nightly --into old_orders --table orders",
         &[Gives("old_orders", "select count(*) from orders", "100")],

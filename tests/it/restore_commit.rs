@@ -253,6 +253,17 @@ fn a_migration_that_fails_or_was_changed_leaves_nothing() {
 }
 
 #[test]
+fn other_line_ends_of_a_migration_are_no_change() {
+    let history = History::new();
+    history.migrate("0002_items.sql", "create table items (id int);\r\n-- x\r\n");
+    history.backup("first");
+    history.commit("0002_items.sql", "create table items (id int);\n-- x\n");
+    history.commit("0003_more.sql", "create table more (id int);\n");
+    let said = history.restore("HEAD", &[]).success().stderr_text();
+    assert!(said.contains("migrated it to commit") && !said.contains("0002_items"), "{said}");
+}
+
+#[test]
 fn who_dies_on_the_way_leaves_what_the_next_try_removes() {
     let history = History::new();
     history.backup("first");
