@@ -20,8 +20,8 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// Fails if there is no repository, or if it belongs to another user and is not in
-    /// `safe.directory`. The message is that of the `git` program, because people know it: `not a git
+    /// Fails if there is no repository, if it belongs to another user and is not in `safe.directory`, or if
+    /// `safe.bareRepository` forbids the bare repository in which `directory` is. The message is that of the `git` program, because people know it: `not a git
     /// repository`, or `detected dubious ownership` with the remedy.
     pub fn discover(directory: &Path) -> Result<Self, Error> {
         // Like git, accept ceilings (GIT_CEILING_DIRECTORIES) that are no parents of `directory`.
@@ -33,12 +33,15 @@ impl Repository {
         let trouble = match found {
             Ok(repository) => {
                 let mut gix = repository.to_thread_local();
-                if gix.git_dir_trust() == gix::sec::Trust::Full {
+                if gix.git_dir_trust() != gix::sec::Trust::Full {
+                    "the repository belongs to another user".to_owned()
+                } else if let Some(refused) = bare_refusal(&gix, directory) {
+                    refused
+                } else {
                     extensions::check(&gix)?;
                     gix.objects.refresh_never();
                     return Ok(Self { gix, parameters: None, ignores_environment: false });
                 }
-                "the repository belongs to another user".to_owned()
             }
             Err(error) => describe(&error),
         };
@@ -176,4 +179,15 @@ impl std::fmt::Debug for Repository {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Repository").field("git_dir", &self.git_dir()).finish()
     }
+}
+
+/// Returns the error of git if it refuses a bare repository because of `safe.bareRepository`. git is asked only if
+/// the repository was found because the directory is inside of it. A clone may contain such a repository, with a
+/// configuration of its own.
+fn bare_refusal(gix: &gix::Repository, directory: &Path) -> Option<String> {
+    let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let git_dir = real(gix.git_dir());
+    let is_of_work_tree = git_dir.components().any(|part| part.as_os_str() == ".git");
+    let is_inside = !is_of_work_tree && real(directory).starts_with(&git_dir);
+    is_inside.then(|| program::opening_error(directory)).flatten()
 }

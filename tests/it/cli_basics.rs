@@ -162,3 +162,27 @@ fn shells_can_complete() {
     }
     sandbox.pggit(["completions", "tcsh"]).fails(129);
 }
+
+#[test]
+fn a_bare_repository_inside_of_a_clone_is_refused_as_git_refuses_it() {
+    let sandbox = Sandbox::new();
+    sandbox.commit("README.md", "words", "words");
+    let bare = sandbox.repo().join("inside");
+    sandbox.git(["init", "-q", "--bare", bare.to_str().unwrap()]);
+    let list = |directory: &std::path::Path| {
+        let mut command = sandbox.pggit_command();
+        command.current_dir(directory).args(["backup", "list"]);
+        sandbox.output(&mut command)
+    };
+    list(&bare).success();
+    sandbox.git(["config", "--global", "safe.bareRepository", "explicit"]);
+    let said = list(&bare).fails(18).stderr_text();
+    assert!(said.contains("cannot use bare repository"), "{said}");
+    list(&bare.join("objects")).fails(18);
+    list(&sandbox.repo()).success();
+    list(&sandbox.repo().join(".git")).success();
+    // A repository that is named is meant.
+    let mut command = sandbox.pggit_command();
+    command.current_dir(&bare).env("GIT_DIR", &bare).args(["backup", "list"]);
+    sandbox.output(&mut command).success();
+}
