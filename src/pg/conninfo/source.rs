@@ -27,11 +27,14 @@ impl Source {
             return Ok(Self { given, shown: uri::without_secrets(text) });
         }
         if !text.contains('=') {
+            check_database(text)?;
             let given = options::find("dbname").filter(|_| !text.is_empty());
             let given = given.map(|spec| (spec, Secret::new(text))).into_iter().collect();
             return Ok(Self { given, shown: text.to_owned() });
         }
         let given = parse_keywords(text)?;
+        let database = given.iter().filter(|(spec, _)| spec.keyword == "dbname");
+        database.map(|(_, value)| check_database(value.reveal())).collect::<Result<Vec<()>>>()?;
         let public = given.iter().filter(|(spec, _)| !spec.secret);
         let shown = write_keywords(public.map(|(spec, value)| (spec.keyword, value.reveal())));
         Ok(Self { given, shown })
@@ -46,6 +49,20 @@ impl Source {
     pub fn without_password(&self) -> &str {
         &self.shown
     }
+}
+
+/// Fails if the name of a database looks like a connection string in a form that is not read: it may contain a
+/// password, and names are repeated in messages. The error does not repeat it.
+fn check_database(name: &str) -> Result<()> {
+    let lower = name.to_ascii_lowercase();
+    let is_url = lower.contains("://") || lower.starts_with("postgres:") || lower.starts_with("postgresql:");
+    if is_url || (lower.contains("password") && lower.contains('=')) {
+        let forms = "'postgresql://...', 'postgres://...' or 'keyword=value ...'";
+        return Err(Error::conninfo(format!(
+            "the name of the database looks like a connection string; write {forms}"
+        )));
+    }
+    Ok(())
 }
 
 impl FromStr for Source {

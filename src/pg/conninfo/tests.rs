@@ -217,3 +217,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_connection_string_in_another_form_is_refused_and_not_repeated() {
+    for text in [
+        "postgresql:app:hunter2@h",
+        "POSTGRESQL://app:hunter2@h/shop",
+        "jdbc:postgresql://app:hunter2@h/shop",
+        "dbname='postgresql://app:hunter2@h/x'",
+        "dbname='host=h password=hunter2'",
+        "dbname=postgresql://app:hunter2@h/x",
+    ] {
+        let refused = super::Source::parse(text).unwrap_err().to_string();
+        assert!(
+            refused.contains("looks like a connection string") && !refused.contains("hunter2"),
+            "{refused}"
+        );
+    }
+    for fine in ["shop", "a:b", "dbname='password store'", "dbname=x password=y"] {
+        super::Source::parse(fine).unwrap();
+    }
+}
