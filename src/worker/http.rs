@@ -3,6 +3,7 @@
 //! It changes nothing and has no secrets. It has no authentication, so it should listen on the
 //! loopback address or on an address that only the monitoring can reach.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
@@ -16,11 +17,15 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
 
-/// The maximum number of concurrent connections. Others wait.
-const CONNECTIONS_MAX: usize = 32;
+/// The maximum number of concurrent connections. One more closes the oldest: a client that sends nothing must not
+/// keep a liveness probe away.
+const CONNECTIONS_MAX: usize = 256;
 /// The time within which a client must send its request.
-const ASKING: Duration = Duration::from_secs(10);
+const ASKING: Duration = Duration::from_secs(5);
+/// The maximum number of concurrent requests for metrics. Others wait.
+const METRICS_MAX: usize = 4;
 
 /// The source of the responses. Its methods may block, so they run in threads of their own.
 pub trait StatusSource: Send + Sync {
@@ -34,9 +39,9 @@ pub trait StatusSource: Send + Sync {
 
 /// Serves requests until the future is dropped.
 pub async fn serve(listener: TcpListener, source: Arc<dyn StatusSource>) -> Infallible {
-    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let metrics = Arc::new(Semaphore::new(METRICS_MAX));
+    let mut open: VecDeque<AbortHandle> = VecDeque::new();
     loop {
-        let place = Arc::clone(&connections).acquire_owned().await.expect("the semaphore is never closed");
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
@@ -44,15 +49,22 @@ pub async fn serve(listener: TcpListener, source: Arc<dyn StatusSource>) -> Infa
                 continue;
             }
         };
-        let source = Arc::clone(&source);
-        tokio::spawn(async move {
-            let answer = service_fn(move |request| answer(request, Arc::clone(&source)));
+        open.retain(|connection| !connection.is_finished());
+        if open.len() >= CONNECTIONS_MAX
+            && let Some(oldest) = open.pop_front()
+        {
+            oldest.abort();
+        }
+        let (source, metrics) = (Arc::clone(&source), Arc::clone(&metrics));
+        let connection = tokio::spawn(async move {
+            let answer =
+                service_fn(move |request| answer(request, Arc::clone(&source), Arc::clone(&metrics)));
             let mut http = hyper::server::conn::http1::Builder::new();
             http.timer(TokioTimer::new()).header_read_timeout(ASKING).keep_alive(false);
             // Errors of clients are ignored.
             let _ = http.serve_connection(TokioIo::new(stream), answer).await;
-            drop(place);
         });
+        open.push_back(connection.abort_handle());
     }
 }
 
@@ -66,6 +78,7 @@ async fn wait_after(error: &io::Error) {
 async fn answer(
     request: Request<Incoming>,
     source: Arc<dyn StatusSource>,
+    metrics: Arc<Semaphore>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     const TEXT: &str = "text/plain; charset=utf-8";
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -77,6 +90,10 @@ async fn answer(
     let verdict = |verdict: Result<(), String>| match verdict {
         Ok(()) => response(StatusCode::OK, TEXT, "ok\n".to_owned()),
         Err(why) => response(StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("{why}\n")),
+    };
+    let _place = match path.as_str() {
+        "/metrics" => Some(metrics.acquire().await.expect("the semaphore is never closed")),
+        _ => None,
     };
     let found = tokio::task::spawn_blocking(move || match path.as_str() {
         "/healthz" => verdict(source.health()),
