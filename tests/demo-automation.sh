@@ -127,18 +127,18 @@ chmod +x "$sandbox/tell"
 run "git config pggit.shop.notifyCommand $sandbox/tell"
 run 'git config pggit.shop.maxAttempts 4'
 run 'git config pggit.shop.retryDelay 1s'
-say 'The database is away:'
-psql -XAtq -d postgres -c 'alter database shop rename to shop_away'
+say 'The server cannot be reached:'
+run 'git config pggit.shop.url "postgresql:///shop?port=1"'
 run 'job=$(git pggit -q queue enqueue --database shop)'
 wait_until '[[ $(state_of "$job") == permanently_failed ]]'
-say 'Tried again and again, each time after a longer wait, then given up:'
-run "grep -e 'tried again' -e 'for good' $sandbox/worker.log | sed -e 's/ error=.*next_retry_at/ ... next_retry_at/' -e 's/ error=.*//'"
-say 'Told once:'
+say 'It is retried, each time after a longer wait, and then fails permanently:'
+run "grep -e 'will be retried' -e 'failed permanently' $sandbox/worker.log | sed -e 's/ error=.*next_retry_at/ ... next_retry_at/' -e 's/ error=.*//'"
+say 'There is one notification:'
 wait_until '[[ -s $sandbox/messages ]]'
 run "cat $sandbox/messages"
 [[ $(wc -l <"$sandbox/messages") -eq 1 ]]
-say 'The database is back. The job is tried again, with all its attempts, and becomes the same backup:'
-psql -XAtq -d postgres -c 'alter database shop_away rename to shop'
+say 'The server is back. The job is retried, with all its attempts, and becomes the same backup:'
+run 'git config pggit.shop.url postgresql:///shop'
 run 'git pggit queue retry "$job"'
 wait_until '[[ $(state_of "$job") == completed ]]'
 wait_until '[[ $(wc -l <"$sandbox/messages") -ge 2 ]]'
