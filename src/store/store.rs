@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -57,6 +58,15 @@ pub struct Access {
     pub roots: Vec<Root>,
     /// The roots that are searched before the recorded location.
     pub preferred: Vec<Root>,
+}
+
+impl Access {
+    /// Limits the time for which a request that fails is retried.
+    #[must_use]
+    pub fn retrying_for(mut self, limit: Duration) -> Self {
+        self.cloud.retry_time = Some(limit);
+        self
+    }
 }
 
 /// The parts of a store that readers and writers share.

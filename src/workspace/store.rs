@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use std::{fs, io};
 
@@ -109,7 +110,23 @@ pub fn general_url(workspace: &Workspace, explicit: Option<&str>) -> Result<Stor
 /// Opens the store of a command without a database. Fails if there is no store or it cannot be opened.
 pub fn open(workspace: &Workspace, explicit: Option<&str>) -> Result<Store, Error> {
     let url = general_url(workspace, explicit)?;
-    let opened = places::open(workspace, &url, &access(workspace, &url)?)?;
+    let access = access(workspace, &url)?;
+    open_at(workspace, &url, &access)
+}
+
+/// Opens the store as [`open`] does. Requests that fail are retried for `limit`.
+pub fn open_retrying_for(
+    workspace: &Workspace,
+    explicit: Option<&str>,
+    limit: Duration,
+) -> Result<Store, Error> {
+    let url = general_url(workspace, explicit)?;
+    let access = access(workspace, &url)?.retrying_for(limit);
+    open_at(workspace, &url, &access)
+}
+
+fn open_at(workspace: &Workspace, url: &StoreUrl, access: &Access) -> Result<Store, Error> {
+    let opened = places::open(workspace, url, access)?;
     opened.ok_or_else(|| store::Error::NoStore { url: url.to_string() }.into())
 }
 
@@ -135,7 +152,9 @@ pub fn access_by(workspace: &Workspace, scheme: Scheme) -> Result<Access, Error>
         .repository()
         .ok()
         .map(|repository| (repository.common_dir().join("pggit").join("cache").join("packs"), CACHE_BYTES));
-    let cloud = CloudSettings { variables, ..CloudSettings::default() };
+    let reporter = Arc::clone(&workspace.reporter);
+    let report_outage = Some(Arc::new(move |text: &str| reporter.warning(text)) as _);
+    let cloud = CloudSettings { variables, report_outage, ..CloudSettings::default() };
     Ok(Access { cloud, cache, keyring: keyring(workspace)?, roots: Vec::new(), preferred: Vec::new() })
 }
 

@@ -12,6 +12,7 @@ mod conformance;
 mod credentials;
 mod faults;
 mod maintenance;
+mod outages;
 mod proxy;
 mod server;
 
@@ -69,6 +70,7 @@ impl Place {
                 variables: self.variables.clone(),
                 retries: Some(4),
                 patience: Some(Duration::from_secs(20)),
+                ..CloudSettings::default()
             },
             ..Access::default()
         }

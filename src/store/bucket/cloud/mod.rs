@@ -2,6 +2,7 @@
 
 mod error_response;
 mod http;
+mod retry;
 mod settings;
 
 use std::ops::Range;
