@@ -121,14 +121,14 @@ impl Service {
     async fn retried(&self, request: &HttpRequest) -> Result<HttpResponse, ErrorResponse> {
         let mut retries = Retries::new(self.limits);
         let mut last: Option<ErrorResponse> = None;
-        // The request is not in doubt before its first attempt.
+        // The begin of the failures; `None` before the first one.
         let mut since: Option<Instant> = None;
         loop {
-            let elapsed = || since.map_or(Duration::ZERO, |since| since.elapsed());
-            let (patience, is_shortened) = retries.patience(elapsed());
             // The semaphore is never closed. A request that waits for the server does not block others.
             let place = self.requests.acquire().await;
             let begun = Instant::now();
+            let own = since.map_or(Duration::ZERO, |since| since.elapsed());
+            let (patience, is_shortened) = retries.patience(own.max(self.outage.elapsed()));
             let attempt = self.attempt(request, patience);
             // A signal does not break off a request that may be about to succeed.
             let answer = match since {
@@ -139,17 +139,20 @@ impl Service {
             };
             drop(place);
             let Failed { answer, wanted, timed_out } = match answer {
-                Ok(response) => {
-                    self.outage.is_over();
-                    return Ok(response);
-                }
                 Err(failure) if failure.answer.kind == ErrorKind::Temporary => failure,
-                Err(failure) => return Err(failure.answer),
+                answer => {
+                    if answer.as_ref().map_or_else(|failure| failure.answer.has_response, |_| true) {
+                        self.outage.is_over();
+                    }
+                    return answer.map_err(|failure| failure.answer);
+                }
             };
             // An upload may have worked for minutes before its connection broke.
             let earliest = Instant::now().checked_sub(patience).filter(|_| !timed_out);
             let earliest = earliest.map_or(begun, |earliest| earliest.max(begun));
-            let elapsed = since.get_or_insert(earliest).elapsed();
+            let own = *since.get_or_insert(earliest);
+            self.outage.goes_on(own);
+            let elapsed = own.elapsed().max(self.outage.elapsed());
             // The end of a shortened attempt says less than the failure before it.
             let answer = match last.take() {
                 Some(last) if timed_out && is_shortened => last,

@@ -1,7 +1,7 @@
 //! Retries: how long a request may fail, the pauses between its attempts, and the message that it waits.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::error_response::ErrorResponse;
@@ -77,7 +77,8 @@ pub(super) fn jitter() -> f64 {
 /// Receives the message that requests wait for a storage that fails.
 pub(super) type OutageReporter = Arc<dyn Fn(&str) + Send + Sync>;
 
-/// An outage of a storage. All requests share it, so that it is reported once.
+/// An outage of a storage. All requests share it: it is reported once, and no request waits longer than
+/// the first one.
 pub(super) struct Outage {
     storage: String,
     limit: Duration,
@@ -87,8 +88,11 @@ pub(super) struct Outage {
 
 #[derive(Debug, Default)]
 struct State {
+    /// The time since which no request succeeded; `None` if there is no outage.
+    since: Option<Instant>,
+    is_reported: bool,
+    /// The time of the last report, of this outage or of an earlier one.
     reported: Option<Instant>,
-    over: bool,
 }
 
 impl fmt::Debug for Outage {
@@ -103,6 +107,20 @@ impl Outage {
         Self { storage, limit, report, state: Mutex::default() }
     }
 
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns how long the outage lasts; zero if there is none.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.state().since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    /// Call it when a request has failed. The outage has lasted since `since`, or longer.
+    pub(super) fn goes_on(&self, since: Instant) {
+        self.state().since.get_or_insert(since);
+    }
+
     /// Call it before the pause of a request that has failed for `elapsed`, the pause included. Reports
     /// the first such request of an outage that is not short.
     pub(super) fn waits(&self, elapsed: Duration, failure: &ErrorResponse) {
@@ -111,11 +129,12 @@ impl Outage {
             return;
         }
         {
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            if state.reported.is_some_and(|at| !state.over || at.elapsed() < REPORT_INTERVAL) {
+            let mut state = self.state();
+            if state.is_reported || state.reported.is_some_and(|at| at.elapsed() < REPORT_INTERVAL) {
                 return;
             }
-            *state = State { reported: Some(Instant::now()), over: false };
+            state.is_reported = true;
+            state.reported = Some(Instant::now());
         }
         let Self { storage, limit, .. } = self;
         let what = if failure.has_response {
@@ -126,11 +145,11 @@ impl Outage {
         report(&format!("{what}; requests are retried for up to {} s", limit.as_secs()));
     }
 
-    /// Call it when a request succeeded.
+    /// Call it when the server has answered a request.
     pub(super) fn is_over(&self) {
-        if self.report.is_some() {
-            self.state.lock().unwrap_or_else(PoisonError::into_inner).over = true;
-        }
+        let mut state = self.state();
+        state.since = None;
+        state.is_reported = false;
     }
 }
 
@@ -221,5 +240,19 @@ mod tests {
         outage.waits(Duration::from_secs(2), &unreachable);
         let message = "s3://b/x is unreachable; requests are retried for up to 180 s";
         assert_eq!(*said.lock().unwrap(), [message]);
+    }
+
+    #[test]
+    fn an_outage_has_one_clock_for_all_requests() {
+        let outage = Outage::new("s3://b/x".to_owned(), LIMITS.time, None);
+        assert_eq!(outage.elapsed(), Duration::ZERO);
+        let before = Instant::now().checked_sub(Duration::from_secs(200)).unwrap();
+        outage.goes_on(before);
+        outage.goes_on(Instant::now());
+        assert!(outage.elapsed() >= Duration::from_secs(200));
+        // A request that begins now gets one attempt.
+        assert_eq!(Retries::new(LIMITS).pause(outage.elapsed(), None, 0.5), None);
+        outage.is_over();
+        assert_eq!(outage.elapsed(), Duration::ZERO);
     }
 }
