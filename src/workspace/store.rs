@@ -21,6 +21,9 @@ use crate::store::{
 const CLOUDS: [&str; 3] = ["AWS_", "AZURE_", "GOOGLE_"];
 /// Size in bytes of the local cache of packs of a cloud.
 const CACHE_BYTES: u64 = 2 << 30;
+/// Size in bytes of the local cache of manifests of a cloud. A manifest has a few kilobytes for each
+/// gigabyte of a backup.
+const MANIFEST_CACHE_BYTES: u64 = 64 << 20;
 /// Time limit of a program that prints credentials.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -148,14 +151,20 @@ pub fn access_by(workspace: &Workspace, scheme: Scheme) -> Result<Access, Error>
     if scheme == Scheme::S3 {
         variables.extend(profile(workspace)?);
     }
-    let cache = workspace
-        .repository()
-        .ok()
-        .map(|repository| (repository.common_dir().join("pggit").join("cache").join("packs"), CACHE_BYTES));
+    let caches = workspace.repository().ok().map(|repository| repository.common_dir().join("pggit/cache"));
+    let cache = caches.as_ref().map(|caches| (caches.join("packs"), CACHE_BYTES));
+    let manifest_cache = caches.map(|caches| (caches.join("manifests"), MANIFEST_CACHE_BYTES));
     let reporter = Arc::clone(&workspace.reporter);
     let report_outage = Some(Arc::new(move |text: &str| reporter.warning(text)) as _);
     let cloud = CloudSettings { variables, report_outage, ..CloudSettings::default() };
-    Ok(Access { cloud, cache, keyring: keyring(workspace)?, roots: Vec::new(), preferred: Vec::new() })
+    Ok(Access {
+        cloud,
+        cache,
+        manifest_cache,
+        keyring: keyring(workspace)?,
+        roots: Vec::new(),
+        preferred: Vec::new(),
+    })
 }
 
 /// Returns the keys of encrypted stores. The first call warns about key files that other users can

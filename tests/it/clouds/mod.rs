@@ -12,6 +12,7 @@ mod conformance;
 mod credentials;
 mod faults;
 mod maintenance;
+mod manifests;
 mod outages;
 mod proxy;
 mod server;

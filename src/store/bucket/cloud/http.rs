@@ -26,7 +26,7 @@ use super::retry::{Outage, Retries, RetryLimits, jitter};
 use crate::process::interrupt::{self, Signal};
 
 /// The maximum number of concurrent requests of one store.
-const REQUESTS_MAX: usize = 8;
+pub(super) const REQUESTS_MAX: usize = 16;
 /// The slowest upload that does not time out, in bytes per second.
 const LINE_MIN: u64 = 32 << 10;
 /// The maximum size of a response body, in bytes. A pack has at most 18 MiB, a WAL file may have 1

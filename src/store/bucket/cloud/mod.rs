@@ -159,6 +159,10 @@ impl Storage for Cloud {
         self.run("remove", name, delete)
     }
 
+    fn concurrency(&self) -> usize {
+        http::REQUESTS_MAX
+    }
+
     fn sweep(&self, _older_than: Timestamp) -> Result<u64> {
         // Uploads to a cloud are atomic: there are no partial objects.
         Ok(0)
