@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::{Access, access, statvfs};
 
@@ -17,6 +18,9 @@ use crate::store::Error as StoreError;
 use crate::tools::{Program, Programs};
 use crate::workspace::Workspace;
 use crate::workspace::{connect, places, store};
+
+/// The time for which the doctor retries requests to a store that fails. The user waits for its report.
+const STORE_RETRY_TIME: Duration = Duration::from_secs(10);
 
 pub(super) fn look(database: &DatabaseConfig, workspace: &Workspace, findings: &mut Findings) {
     match &database.url {
@@ -235,7 +239,8 @@ fn output(
 /// Opens the store and returns its URL in words. Fails if the configured store does not exist.
 fn place(database: &DatabaseConfig, workspace: &Workspace) -> Result<String, Failure> {
     let url = store::url(workspace, None, database.store.as_ref())?;
-    match places::open(workspace, &url, &store::access(workspace, &url)?)? {
+    let access = store::access(workspace, &url)?.retrying_for(STORE_RETRY_TIME);
+    match places::open(workspace, &url, &access)? {
         Some(_) => Ok(url.to_string()),
         None if database.store.is_none() => Ok(format!("{url}, created by the first backup")),
         None => Err(StoreError::NoStore { url: url.to_string() }.into()),

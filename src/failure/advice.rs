@@ -408,6 +408,7 @@ impl From<store::Error> for Failure {
             | Error::NotEncrypted { .. } => about_keys(&error),
             Error::KeysBusy { .. } => failure(Code::Busy).hint("nothing was changed; try again"),
             Error::LeaseExpired { .. } => failure(Code::Busy).hint("nothing was recorded; try again"),
+            Error::Interrupted { .. } => failure(Code::Interrupted),
             Error::Unfinished { .. } | Error::Io { .. } => failure(Code::Fatal),
         }
     }

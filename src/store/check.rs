@@ -273,7 +273,7 @@ impl Store {
                     let detail = "its content does not match its digest".to_owned();
                     self.bad_pack(id, "pack-content", detail, bad, checked);
                 }
-                Err(error @ Error::Storage { transient: true, .. }) => return Err(error),
+                Err(error) if says_nothing(&error) => return Err(error),
                 Err(error) => self.bad_pack(id, "pack-content", detail(&error), bad, checked),
             }
             checked.read.count += 1;
@@ -303,7 +303,7 @@ impl Store {
                     artifact.read(&file.name).and_then(|file| file.verify(&|bytes| progress.advance(bytes)));
                 match read {
                     Ok(()) => {}
-                    Err(error @ Error::Storage { transient: true, .. }) => return Err(error),
+                    Err(error) if says_nothing(&error) => return Err(error),
                     Err(error) => files.push((file.name.clone(), error.to_string())),
                 }
             }
@@ -326,6 +326,11 @@ fn garbage(readable: &[Readable], packs: &BTreeMap<String, Object>, checked: &Ch
         count: amount.count + 1,
         bytes: amount.bytes + object.size,
     }))
+}
+
+/// Returns true if the object was not read for a temporary reason: it may be good or damaged.
+fn says_nothing(error: &Error) -> bool {
+    matches!(error, Error::Storage { transient: true, .. } | Error::Interrupted { .. })
 }
 
 /// Returns the text of an error without the name of the object.

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::process::interrupt::Signal;
 use crate::process::may_pass;
 
 /// An error of the room `store`.
@@ -292,6 +293,12 @@ pub enum Error {
         /// The lease of writers, in hours.
         hours: u64,
     },
+    /// A signal to this process ended the wait for a storage that fails.
+    #[error("interrupted ({signal})")]
+    Interrupted {
+        /// The signal.
+        signal: Signal,
+    },
     /// Another error of the operating system.
     #[error("{}: cannot {action}", path.display())]
     Io {
@@ -314,7 +321,8 @@ impl Error {
             | Self::RootMissing { .. }
             | Self::Storage { transient: true, .. }
             | Self::LeaseExpired { .. }
-            | Self::KeysBusy { .. } => true,
+            | Self::KeysBusy { .. }
+            | Self::Interrupted { .. } => true,
             Self::Io { source, .. } => may_pass(source),
             _ => false,
         }

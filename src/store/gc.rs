@@ -149,7 +149,7 @@ impl Store {
         // Packs are listed before artifacts: an artifact that is published in between names its
         // packs.
         let packs = survey::packs(bucket)?;
-        let (named, superseded, artifacts) = survey::artifacts(&self.inner)?.named()?;
+        let (named, superseded, artifacts) = survey::named_packs(&self.inner)?;
         report.artifacts = artifacts;
         let known = |object: &Object| {
             let mut pending = markers.iter().filter_map(|marker| marker.pending.as_ref());
@@ -185,7 +185,7 @@ impl Store {
         }
         let bucket = self.bucket();
         crash_point("store.gc.ripe");
-        let (named, superseded, _) = survey::artifacts(&self.inner)?.named()?;
+        let (named, superseded, _) = survey::named_packs(&self.inner)?;
         let superseded: BTreeSet<String> = superseded.into_iter().map(|object| object.name).collect();
         let packs = survey::packs(bucket)?;
         crash_point("store.gc.read");

@@ -7,6 +7,7 @@
 
 mod blob;
 mod bucket;
+mod cache;
 mod check;
 mod chunker;
 mod copy;
@@ -59,6 +60,11 @@ type Result<T> = std::result::Result<T, Error>;
 
 /// Runs `work` on each item in several threads. Returns the results in the order of the items.
 fn parallel_map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    parallel_map_in(threads(), items, work)
+}
+
+/// Runs `work` on each item in at most `threads` threads. Returns the results in the order of the items.
+fn parallel_map_in<T: Sync, R: Send>(threads: usize, items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let next = std::sync::atomic::AtomicUsize::new(0);
     let one = || {
         let mut done = Vec::new();
@@ -69,7 +75,7 @@ fn parallel_map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) ->
         }
     };
     let mut answers: Vec<(usize, R)> = std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads().min(items.len())).map(|_| scope.spawn(one)).collect();
+        let others: Vec<_> = (1..threads.min(items.len())).map(|_| scope.spawn(one)).collect();
         let mut answers = one();
         for other in others {
             match other.join() {

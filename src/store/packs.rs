@@ -8,12 +8,11 @@ use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::bucket::Bucket;
+use super::cache::CacheDirectory;
 use super::{Error, Result, layout};
-use crate::process::{private_directories, write_private};
 
 /// The first bytes of every pack.
 pub(super) const MAGIC: &[u8; 8] = b"PGGITPK\x01";
@@ -80,7 +79,7 @@ impl Packs {
     /// Returns the number of packs that may be downloaded ahead of their use: they must fit into
     /// half of the cache.
     pub(super) fn ahead(&self) -> usize {
-        let room = self.cache.as_ref().map_or(0, |cache| cache.bytes_max / 2 / PACK_MAX);
+        let room = self.cache.as_ref().map_or(0, |cache| cache.directory.bytes_max() / 2 / PACK_MAX);
         usize::try_from(room.min(AHEAD_MAX)).unwrap_or(0)
     }
 
@@ -109,8 +108,7 @@ impl Packs {
 
 /// A cache directory of packs. Its files may be removed at any time.
 pub(crate) struct Cache {
-    directory: PathBuf,
-    bytes_max: u64,
+    directory: CacheDirectory,
     /// The packs that are being downloaded. Other threads that need one wait for it.
     downloading: Mutex<HashSet<String>>,
     downloaded: Condvar,
@@ -127,15 +125,14 @@ impl Drop for DownloadGuard<'_> {
 }
 
 impl Cache {
-    /// Creates a cache in `directory`, which need not exist, of at most `bytes_max` bytes.
-    pub(crate) fn new(directory: PathBuf, bytes_max: u64) -> Self {
-        Self { directory, bytes_max, downloading: Mutex::default(), downloaded: Condvar::new() }
+    pub(crate) fn new(directory: CacheDirectory) -> Self {
+        Self { directory, downloading: Mutex::default(), downloaded: Condvar::new() }
     }
 
     /// Returns the file of a pack, and downloads it first if necessary. `None` if the cache cannot
     /// keep it. Fails if the download fails or has a wrong digest.
     fn file(&self, bucket: &Bucket, pack: &str) -> Result<Option<File>> {
-        let path = self.directory.join(pack);
+        let path = self.directory.file(pack);
         let _guard = {
             let mut downloading = self.downloading();
             loop {
@@ -157,8 +154,8 @@ impl Cache {
             });
         }
         // A full disk must not prevent reading a backup.
-        let kept = self.keep(&path, &content).ok();
-        self.make_room();
+        let kept = self.directory.keep(&path, &content).ok();
+        self.directory.make_room();
         Ok(kept)
     }
 
@@ -168,48 +165,11 @@ impl Cache {
 
     /// Removes the file of a pack if its content does not match its digest.
     fn remove_damaged(&self, pack: &str) {
-        let path = self.directory.join(pack);
+        let path = self.directory.file(pack);
         if File::open(&path).and_then(digest).is_ok_and(|digest| digest == pack) {
             return;
         }
         let _ = fs::remove_file(&path);
-    }
-
-    /// Writes the file atomically.
-    fn keep(&self, path: &Path, content: &[u8]) -> io::Result<File> {
-        private_directories(&self.directory)?;
-        let partial = path.with_extension(format!("{}.partial", uuid::Uuid::now_v7()));
-        let kept = write_private(&partial, content)
-            .and_then(|()| fs::rename(&partial, path))
-            .and_then(|()| File::open(path));
-        if kept.is_err() {
-            let _ = fs::remove_file(&partial);
-        }
-        kept
-    }
-
-    /// Removes the least recently used files until the cache is small enough.
-    fn make_room(&self) {
-        let Ok(entries) = fs::read_dir(&self.directory) else { return };
-        let mut files: Vec<_> = entries
-            .flatten()
-            .filter_map(|entry| {
-                let metadata = entry.metadata().ok()?;
-                let used = metadata.accessed().or_else(|_| metadata.modified()).ok()?;
-                Some((used, metadata.len(), entry.path()))
-            })
-            .collect();
-        files.sort();
-        let mut total = files.iter().map(|(_, size, _)| size).sum::<u64>();
-        for (_, size, path) in files {
-            if total <= self.bytes_max {
-                break;
-            }
-            // Processes that have it open can still read it.
-            if fs::remove_file(path).is_ok() {
-                total -= size;
-            }
-        }
     }
 }
 

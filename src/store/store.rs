@@ -1,7 +1,9 @@
 //! The facade of a store: creation, opening, listing, and manifests.
 
+use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -10,6 +12,7 @@ use uuid::Uuid;
 
 use super::blob::{Blob, Decoder, Encoder};
 use super::bucket::{Bucket, CloudSettings, Object};
+use super::cache::CacheDirectory;
 use super::crypt::Crypt;
 use super::delta::BufferPool;
 use super::keys::{self, Author, Keyring, NewRecipient};
@@ -51,6 +54,8 @@ pub struct Access {
     pub cloud: CloudSettings,
     /// The cache directory for packs of clouds, and its maximum size in bytes.
     pub cache: Option<(PathBuf, u64)>,
+    /// The cache directory for manifests of clouds, and its maximum size in bytes.
+    pub manifest_cache: Option<(PathBuf, u64)>,
     /// The identities and passphrases for encrypted stores.
     pub keyring: Keyring,
     /// The stores and directories from which backups may be read.
@@ -59,11 +64,21 @@ pub struct Access {
     pub preferred: Vec<Root>,
 }
 
+impl Access {
+    /// Limits the time for which a request that fails is retried.
+    #[must_use]
+    pub fn retrying_for(mut self, limit: Duration) -> Self {
+        self.cloud.retry_time = Some(limit);
+        self
+    }
+}
+
 /// The parts of a store that readers and writers share.
 pub(crate) struct StoreInner {
     pub(crate) bucket: Arc<Bucket>,
     pub(crate) crypt: Crypt,
     pub(crate) packs: Packs,
+    manifests: Option<CacheDirectory>,
     pub(crate) config: StoreConfig,
 }
 
@@ -83,6 +98,8 @@ pub struct ListedArtifact {
     /// The URI that records have as location.
     pub location: String,
     pub(crate) revision: Revision,
+    /// The size of the manifest, in bytes.
+    pub(super) size: u64,
 }
 
 impl Store {
@@ -169,12 +186,13 @@ impl Store {
 
     pub(super) fn with(bucket: Bucket, config: StoreConfig, crypt: Crypt, access: &Access) -> Self {
         let bucket = Arc::new(bucket);
-        let cache = access
-            .cache
-            .as_ref()
-            .map(|(directory, bytes)| Cache::new(directory.join(config.id.to_string()), *bytes));
-        let packs = Packs::new(Arc::clone(&bucket), cache);
-        Self { inner: Arc::new(StoreInner { bucket, crypt, packs, config }) }
+        let directory = |cache: &Option<(PathBuf, u64)>| {
+            let (path, bytes_max) = cache.as_ref()?;
+            Some(CacheDirectory::new(path.join(config.id.to_string()), *bytes_max))
+        };
+        let packs = Packs::new(Arc::clone(&bucket), directory(&access.cache).map(Cache::new));
+        let manifests = directory(&access.manifest_cache);
+        Self { inner: Arc::new(StoreInner { bucket, crypt, packs, manifests, config }) }
     }
 
     /// Returns the URL.
@@ -207,14 +225,14 @@ impl Store {
 
     fn listed(&self, prefix: &str) -> Result<Vec<ListedArtifact>> {
         let mut found: Vec<ListedArtifact> = Vec::new();
-        for Object { name, modified, .. } in self.inner.bucket.list(prefix)? {
+        for Object { name, modified, size } in self.inner.bucket.list(prefix)? {
             // Objects of other programs are ignored.
             let Some(revision) = Revision::of_object(&name) else { continue };
             if found.last().is_some_and(|last| last.revision.prefix() == revision.prefix()) {
                 found.pop();
             }
             let location = self.inner.bucket.uri(revision.prefix().trim_end_matches('/'));
-            found.push(ListedArtifact { id: revision.id.clone(), modified, location, revision });
+            found.push(ListedArtifact { id: revision.id.clone(), modified, location, revision, size });
         }
         Ok(found)
     }
@@ -297,10 +315,46 @@ impl StoreInner {
 
     /// Reads a revision of a manifest. Fails if it is missing, damaged or of a newer format.
     pub(crate) fn read_manifest(&self, revision: &Revision) -> Result<Manifest> {
+        self.parse_manifest(revision, self.bucket.get(&revision.object())?.into())
+    }
+
+    /// Reads a listed revision of a manifest, from the cache if it was read before. Fails as
+    /// [`Self::read_manifest`] does.
+    pub(super) fn read_manifest_cached(&self, revision: &Revision, object: &Object) -> Result<Manifest> {
+        let Some(cache) = self.manifests.as_ref().filter(|_| self.bucket.file(&object.name).is_none()) else {
+            return self.read_manifest(revision);
+        };
+        // Objects are never changed. If a store was removed and another one created in its place, the
+        // listing has another size or time.
+        let Object { name, size, modified } = object;
+        let identity = format!("{}\0{size}\0{}", self.bucket.uri(name), modified.unix_millis());
+        let path = cache.file(blake3::hash(identity.as_bytes()).to_hex().as_str());
+        if let Ok(content) = fs::read(&path)
+            && let Ok(manifest) = self.parse_manifest(revision, content)
+        {
+            return Ok(manifest);
+        }
+        let content = self.bucket.get(name)?;
+        let manifest = self.parse_manifest(revision, content.to_vec())?;
+        if content.len() as u64 == *size {
+            // A full disk must not prevent a listing.
+            let _ = cache.keep(&path, &content);
+        }
+        Ok(manifest)
+    }
+
+    /// Removes manifests from the cache until it is small enough.
+    pub(super) fn trim_cached_manifests(&self) {
+        if let Some(cache) = &self.manifests {
+            cache.make_room();
+        }
+    }
+
+    /// Interprets the content of a manifest. Fails if it is damaged or of a newer format.
+    fn parse_manifest(&self, revision: &Revision, sealed: Vec<u8>) -> Result<Manifest> {
         let name = revision.object();
         let damaged =
             |detail: &str| Error::Damaged { object: self.bucket.uri(&name), detail: detail.to_owned() };
-        let sealed = self.bucket.get(&name)?.to_vec();
         let content = self.crypt.open(sealed, &name).ok_or_else(|| damaged("it cannot be decrypted"))?;
         let blob = check_digest(&content, &name).ok_or_else(|| damaged("its digest does not match"))?;
         let mut decoder = Decoder::new().map_err(|error| Error::io("decompress", "zstd".as_ref(), error))?;

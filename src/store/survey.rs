@@ -6,7 +6,7 @@ use super::bucket::{Bucket, Object};
 use super::crypt::unhex;
 use super::layout::{self, Revision};
 use super::manifest::{Manifest, PackEntry};
-use super::{Error, ListedArtifact, Result, Store, StoreInner, parallel_map};
+use super::{Error, ListedArtifact, Result, Store, StoreInner, parallel_map_in};
 use crate::domain::Timestamp;
 
 /// The maximum number of reads of an artifact that changes meanwhile.
@@ -20,10 +20,20 @@ pub(super) struct FoundArtifact {
 }
 
 /// All artifacts.
-pub(super) struct Artifacts {
-    pub(super) found: Vec<FoundArtifact>,
+pub(super) struct Artifacts<R = FoundArtifact> {
+    /// Each artifact, or what is needed of it.
+    pub(super) found: Vec<R>,
     /// Manifests with a newer revision beside them.
     pub(super) superseded: Vec<Object>,
+}
+
+/// The source of manifests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ManifestSource {
+    /// The bucket: decisions about garbage and damage depend on the objects that are there.
+    Bucket,
+    /// The local cache, and the bucket for the others.
+    Cache,
 }
 
 /// A writer that is active or has crashed.
@@ -84,8 +94,17 @@ pub(super) fn writers(bucket: &Bucket) -> Result<Vec<Writer>> {
     Ok(found)
 }
 
-/// Reads the newest manifest of every artifact.
+/// Reads the newest manifest of every artifact from the bucket, several at once.
 pub(super) fn artifacts(inner: &StoreInner) -> Result<Artifacts> {
+    artifacts_from(ManifestSource::Bucket, inner, |found| found)
+}
+
+/// Reads the newest manifest of every artifact, several at once. Keeps only the results of `digest`.
+fn artifacts_from<R: Send>(
+    source: ManifestSource,
+    inner: &StoreInner,
+    digest: impl Fn(FoundArtifact) -> R + Sync,
+) -> Result<Artifacts<R>> {
     let mut newest: Vec<(Revision, Object)> = Vec::new();
     let mut superseded = Vec::new();
     for object in inner.bucket.list(layout::ARTIFACTS)? {
@@ -95,15 +114,44 @@ pub(super) fn artifacts(inner: &StoreInner) -> Result<Artifacts> {
         }
         newest.push((revision, object));
     }
-    let read = parallel_map(&newest, |(revision, object)| read(inner, revision.clone(), object.clone()));
+    let read = parallel_map_in(inner.bucket.concurrency(), &newest, |(revision, object)| {
+        Ok(read(source, inner, revision.clone(), object.clone())?.map(&digest))
+    });
+    if source == ManifestSource::Cache {
+        inner.trim_cached_manifests();
+    }
     let found = read.into_iter().filter_map(Result::transpose).collect::<Result<_>>()?;
     Ok(Artifacts { found, superseded })
 }
 
+/// Returns the packs that the artifacts name, the superseded manifests, and the number of artifacts. Fails
+/// if a manifest cannot be read, because it may name any pack.
+pub(super) fn named_packs(inner: &StoreInner) -> Result<(BTreeSet<String>, Vec<Object>, usize)> {
+    let ids = |found: FoundArtifact| -> Result<Vec<String>> {
+        Ok(found.manifest?.packs.into_iter().map(|pack| pack.id).collect())
+    };
+    let Artifacts { found, superseded } = artifacts_from(ManifestSource::Bucket, inner, ids)?;
+    let count = found.len();
+    let mut named = BTreeSet::new();
+    for ids in found {
+        named.extend(ids?);
+    }
+    Ok((named, superseded, count))
+}
+
 /// Reads a manifest; `None` if the artifact was removed meanwhile.
-fn read(inner: &StoreInner, mut revision: Revision, mut object: Object) -> Result<Option<FoundArtifact>> {
+fn read(
+    source: ManifestSource,
+    inner: &StoreInner,
+    mut revision: Revision,
+    mut object: Object,
+) -> Result<Option<FoundArtifact>> {
     for _ in 0..ATTEMPTS {
-        match inner.read_manifest(&revision) {
+        let manifest = match source {
+            ManifestSource::Bucket => inner.read_manifest(&revision),
+            ManifestSource::Cache => inner.read_manifest_cached(&revision, &object),
+        };
+        match manifest {
             Err(Error::NoObject { .. }) => {}
             manifest @ (Ok(_) | Err(Error::Damaged { .. } | Error::Newer { .. })) => {
                 return Ok(Some(FoundArtifact { revision, object, manifest }));
@@ -130,20 +178,8 @@ impl FoundArtifact {
             modified: self.object.modified,
             location: bucket.uri(self.revision.prefix().trim_end_matches('/')),
             revision: self.revision.clone(),
+            size: self.object.size,
         }
-    }
-}
-
-impl Artifacts {
-    /// Returns the packs that the artifacts name, the superseded manifests, and the number of
-    /// artifacts. Fails if a manifest cannot be read, because it may name any pack.
-    pub(super) fn named(self) -> Result<(BTreeSet<String>, Vec<Object>, usize)> {
-        let mut named = BTreeSet::new();
-        let count = self.found.len();
-        for found in self.found {
-            named.extend(found.manifest?.packs.into_iter().map(|pack| pack.id));
-        }
-        Ok((named, self.superseded, count))
     }
 }
 
@@ -177,26 +213,65 @@ pub struct LineageStats {
     pub stored_bytes: u64,
 }
 
+/// The part of an artifact that the statistics need.
+struct Counted {
+    lineage: String,
+    content_bytes: u64,
+    manifest_bytes: u64,
+    packs: Vec<String>,
+}
+
+impl Counted {
+    fn of(found: FoundArtifact) -> Result<Self> {
+        let manifest = found.manifest?;
+        Ok(Self {
+            content_bytes: manifest.files.iter().map(|file| file.size).sum(),
+            manifest_bytes: found.object.size,
+            packs: manifest.packs.into_iter().map(|pack| pack.id).collect(),
+            lineage: manifest.lineage,
+        })
+    }
+}
+
 impl Store {
+    /// Reads the manifests of listed artifacts, several at once, or from the cache. Returns `row` of each
+    /// in the order of the list, without artifacts that were removed meanwhile. Fails if a manifest cannot
+    /// be read.
+    pub fn read_listed<R: Send>(
+        &self,
+        listed: &[ListedArtifact],
+        row: impl Fn(&ListedArtifact, &Manifest) -> R + Sync,
+    ) -> Result<Vec<R>> {
+        let inner = &self.inner;
+        let read = parallel_map_in(inner.bucket.concurrency(), listed, |listed| {
+            let ListedArtifact { revision, size, modified, .. } = listed.clone();
+            let object = Object { name: revision.object(), size, modified };
+            let Some(found) = read(ManifestSource::Cache, inner, revision, object)? else { return Ok(None) };
+            let listed = found.listed(&inner.bucket);
+            Ok(Some(row(&listed, &found.manifest?)))
+        });
+        inner.trim_cached_manifests();
+        read.into_iter().filter_map(Result::transpose).collect()
+    }
+
     /// Counts the objects of the store. Fails if a manifest cannot be read.
     pub fn stats(&self) -> Result<Stats> {
         let packs = packs(&self.inner.bucket)?;
-        let artifacts = artifacts(&self.inner)?;
+        let artifacts = artifacts_from(ManifestSource::Cache, &self.inner, Counted::of)?;
         let mut stats = Stats { packs: packs.len(), ..Stats::default() };
         let mut named: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         stats.stored_bytes = packs.values().map(|object| object.size).sum::<u64>()
             + artifacts.superseded.iter().map(|object| object.size).sum::<u64>();
-        for found in artifacts.found {
-            let manifest = found.manifest?;
-            let content: u64 = manifest.files.iter().map(|file| file.size).sum();
+        for counted in artifacts.found {
+            let counted = counted?;
             stats.artifacts += 1;
-            stats.content_bytes += content;
-            stats.stored_bytes += found.object.size;
-            let lineage = stats.lineages.entry(manifest.lineage.clone()).or_default();
+            stats.content_bytes += counted.content_bytes;
+            stats.stored_bytes += counted.manifest_bytes;
+            let lineage = stats.lineages.entry(counted.lineage.clone()).or_default();
             lineage.artifacts += 1;
-            lineage.content_bytes += content;
-            lineage.stored_bytes += found.object.size;
-            named.entry(manifest.lineage).or_default().extend(manifest.packs.into_iter().map(|pack| pack.id));
+            lineage.content_bytes += counted.content_bytes;
+            lineage.stored_bytes += counted.manifest_bytes;
+            named.entry(counted.lineage).or_default().extend(counted.packs);
         }
         let size = |id: &String| packs.get(id).map_or(0, |object| object.size);
         for (lineage, ids) in &named {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::spool::Spool;
 use super::{Error, system_identifier};
@@ -23,6 +24,8 @@ pub struct Fetch<'a> {
     pub system_identifier: Option<&'a str>,
     /// The store; `None` for the configured one.
     pub store: Option<&'a str>,
+    /// The time for which requests to a store in a cloud are retried.
+    pub timeout: Duration,
     /// The data directory.
     pub pgdata: PathBuf,
 }
@@ -40,7 +43,7 @@ pub fn fetch(fetch: &Fetch<'_>, workspace: &Workspace) -> Result<(), Error> {
         return Ok(());
     }
     spool.remove_before(fetch.name);
-    let store = store::open(workspace, fetch.store)?;
+    let store = store::open_retrying_for(workspace, fetch.store, fetch.timeout)?;
     let archive = store.wal(&system);
     let Some(content) = archive.fetch(fetch.name)? else {
         return Err(Error::NotArchived { name: fetch.name.clone(), store: store.url().to_string() });

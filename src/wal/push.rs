@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::spool::Spool;
 use super::{Error, system_identifier};
@@ -18,6 +19,8 @@ pub struct Push<'a> {
     pub batch: u16,
     /// The store; `None` for the configured one.
     pub store: Option<&'a str>,
+    /// The time for which requests to a store in a cloud are retried.
+    pub timeout: Duration,
     /// The data directory.
     pub pgdata: PathBuf,
 }
@@ -49,7 +52,7 @@ pub fn push(push: &Push<'_>, workspace: &Workspace) -> Result<Option<Archived>, 
         spool.remove(&name);
         return Ok(None);
     }
-    let store = store::open(workspace, push.store)?;
+    let store = store::open_retrying_for(workspace, push.store, push.timeout)?;
     let mut files = vec![(name.clone(), content)];
     if name.kind() == WalKind::Segment {
         files.extend(ready_after(path, &name, usize::from(push.batch) - 1));

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use std::{fs, io};
 
@@ -20,6 +21,9 @@ use crate::store::{
 const CLOUDS: [&str; 3] = ["AWS_", "AZURE_", "GOOGLE_"];
 /// Size in bytes of the local cache of packs of a cloud.
 const CACHE_BYTES: u64 = 2 << 30;
+/// Size in bytes of the local cache of manifests of a cloud. A manifest has a few kilobytes for each
+/// gigabyte of a backup.
+const MANIFEST_CACHE_BYTES: u64 = 64 << 20;
 /// Time limit of a program that prints credentials.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -109,7 +113,23 @@ pub fn general_url(workspace: &Workspace, explicit: Option<&str>) -> Result<Stor
 /// Opens the store of a command without a database. Fails if there is no store or it cannot be opened.
 pub fn open(workspace: &Workspace, explicit: Option<&str>) -> Result<Store, Error> {
     let url = general_url(workspace, explicit)?;
-    let opened = places::open(workspace, &url, &access(workspace, &url)?)?;
+    let access = access(workspace, &url)?;
+    open_at(workspace, &url, &access)
+}
+
+/// Opens the store as [`open`] does. Requests that fail are retried for `limit`.
+pub fn open_retrying_for(
+    workspace: &Workspace,
+    explicit: Option<&str>,
+    limit: Duration,
+) -> Result<Store, Error> {
+    let url = general_url(workspace, explicit)?;
+    let access = access(workspace, &url)?.retrying_for(limit);
+    open_at(workspace, &url, &access)
+}
+
+fn open_at(workspace: &Workspace, url: &StoreUrl, access: &Access) -> Result<Store, Error> {
+    let opened = places::open(workspace, url, access)?;
     opened.ok_or_else(|| store::Error::NoStore { url: url.to_string() }.into())
 }
 
@@ -131,12 +151,20 @@ pub fn access_by(workspace: &Workspace, scheme: Scheme) -> Result<Access, Error>
     if scheme == Scheme::S3 {
         variables.extend(profile(workspace)?);
     }
-    let cache = workspace
-        .repository()
-        .ok()
-        .map(|repository| (repository.common_dir().join("pggit").join("cache").join("packs"), CACHE_BYTES));
-    let cloud = CloudSettings { variables, ..CloudSettings::default() };
-    Ok(Access { cloud, cache, keyring: keyring(workspace)?, roots: Vec::new(), preferred: Vec::new() })
+    let caches = workspace.repository().ok().map(|repository| repository.common_dir().join("pggit/cache"));
+    let cache = caches.as_ref().map(|caches| (caches.join("packs"), CACHE_BYTES));
+    let manifest_cache = caches.map(|caches| (caches.join("manifests"), MANIFEST_CACHE_BYTES));
+    let reporter = Arc::clone(&workspace.reporter);
+    let report_outage = Some(Arc::new(move |text: &str| reporter.warning(text)) as _);
+    let cloud = CloudSettings { variables, report_outage, ..CloudSettings::default() };
+    Ok(Access {
+        cloud,
+        cache,
+        manifest_cache,
+        keyring: keyring(workspace)?,
+        roots: Vec::new(),
+        preferred: Vec::new(),
+    })
 }
 
 /// Returns the keys of encrypted stores. The first call warns about key files that other users can

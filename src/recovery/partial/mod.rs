@@ -64,7 +64,7 @@ pub struct PartialRestore<'a> {
 /// The location of the backup.
 pub enum BackupSource<'a> {
     /// A dump, with the access to its bytes.
-    Dump(Access),
+    Dump(Box<Access>),
     /// A backup chain of physical backups in our stores, the full backup first.
     Store(&'a [(Backup, Access)], &'a dyn Adapter),
     /// A physical backup in the repository of its tool.
@@ -87,7 +87,7 @@ impl PartialRestore<'_> {
             return Err(Error::TargetExists { dbname: self.post_restore.dbname.to_owned() });
         }
         let restored = match kept {
-            BackupSource::Dump(access) => self.out_of_dump(access.clone()),
+            BackupSource::Dump(access) => self.out_of_dump((**access).clone()),
             BackupSource::Store(members, adapter) => self.out_of_cluster(&|holder, recovery| {
                 let spaces = self.spaces(*adapter, Some(members), holder)?;
                 self.directory(members, *adapter, holder, spaces, recovery).run().map(drop)

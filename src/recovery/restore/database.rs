@@ -53,7 +53,7 @@ impl DatabaseRestore<'_> {
         let backup = self.backup();
         let restored = match artifacts::restorer_of(backup, self.programs) {
             Some(_) if is_dump(backup) => {
-                part.run(&BackupSource::Dump(places::access_to(self.workspace, backup)?))
+                part.run(&BackupSource::Dump(Box::new(places::access_to(self.workspace, backup)?)))
             }
             Some(adapter) => part
                 .run(&BackupSource::Store(&members(&self.target.entry, self.workspace)?, adapter.as_ref())),

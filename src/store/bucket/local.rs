@@ -16,7 +16,7 @@ use walkdir::WalkDir;
 use super::{Object, Storage};
 use crate::domain::Timestamp;
 use crate::process::{crash_point, create_private};
-use crate::store::{Error, Result};
+use crate::store::{Error, Result, threads};
 
 /// The directory of files that are being written.
 const PARTIAL: &str = "partial";
@@ -159,6 +159,10 @@ impl Storage for Local {
             }
         }
         Ok(swept)
+    }
+
+    fn concurrency(&self) -> usize {
+        threads()
     }
 
     fn directory(&self) -> Option<&Path> {

@@ -49,6 +49,8 @@ trait Storage: Send + Sync {
     /// Removes temporary files of crashed writers that are older than `older_than`. Listings do not
     /// show them. Returns their number.
     fn sweep(&self, older_than: Timestamp) -> Result<u64>;
+    /// Returns how many small requests shall be made at once.
+    fn concurrency(&self) -> usize;
     fn directory(&self) -> Option<&Path> {
         None
     }
@@ -129,6 +131,11 @@ impl Bucket {
     /// show them. Returns their number.
     pub(crate) fn sweep(&self, older_than: Timestamp) -> Result<u64> {
         self.storage.sweep(older_than)
+    }
+
+    /// Returns how many small objects shall be read at once. A cloud has a latency, a disk has not.
+    pub(crate) fn concurrency(&self) -> usize {
+        self.storage.concurrency()
     }
 
     /// Returns the path of an object if the storage is a directory.

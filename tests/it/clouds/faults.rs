@@ -191,18 +191,18 @@ fn so_many_requests_at_once_and_no_more() {
     let gathers = Arc::clone(&gathering);
     let scene = Scene::new(&S3S, move |_| {
         if gathers.load(Ordering::SeqCst) {
-            there.meet(8);
+            there.meet(16);
         }
         Fault::None
     });
     let store = scene.store().unwrap();
     gathering.store(true, Ordering::SeqCst);
     std::thread::scope(|scope| {
-        for _ in 0..24 {
+        for _ in 0..48 {
             scope.spawn(|| store.list().unwrap());
         }
     });
-    assert_eq!(crowd.most(), 8, "at once");
+    assert_eq!(crowd.most(), 16, "at once");
 }
 
 /// A writer is killed while it uploads a pack, and between its steps.

@@ -14,13 +14,13 @@ use super::{Place, noise};
 use crate::sandbox::{Output, Sandbox};
 
 /// Access to the objects of a place without git-pggit.
-enum Raw {
+pub(super) enum Raw {
     Files(std::path::PathBuf),
     Cloud { store: Box<dyn ObjectStore>, prefix: String, runtime: Runtime },
 }
 
 impl Raw {
-    fn of(place: &Place) -> Self {
+    pub(super) fn of(place: &Place) -> Self {
         if let Some(directory) = place.url.directory() {
             return Self::Files(directory.to_owned());
         }
@@ -54,7 +54,7 @@ impl Raw {
         Self::Cloud { store, prefix: place.url.prefix().to_owned(), runtime }
     }
 
-    fn overwrite(&self, name: &str, content: Vec<u8>) {
+    pub(super) fn overwrite(&self, name: &str, content: Vec<u8>) {
         match self {
             Self::Files(root) => fs::write(root.join(name), content).unwrap(),
             Self::Cloud { store, prefix, runtime } => {
@@ -75,7 +75,7 @@ impl Raw {
     }
 
     /// Returns the names of the objects below a directory.
-    fn names(&self, below: &str) -> Vec<String> {
+    pub(super) fn names(&self, below: &str) -> Vec<String> {
         let mut names: Vec<String> = match self {
             Self::Files(root) => crate::stores::files(&root.join(below))
                 .iter()

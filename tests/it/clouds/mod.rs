@@ -12,6 +12,8 @@ mod conformance;
 mod credentials;
 mod faults;
 mod maintenance;
+mod manifests;
+mod outages;
 mod proxy;
 mod server;
 
@@ -69,6 +71,7 @@ impl Place {
                 variables: self.variables.clone(),
                 retries: Some(4),
                 patience: Some(Duration::from_secs(20)),
+                ..CloudSettings::default()
             },
             ..Access::default()
         }

@@ -28,6 +28,29 @@ pub enum Fault {
     Trickle,
 }
 
+/// An address on which connections are refused until it listens. No other process can get it meanwhile.
+pub struct Refusing {
+    pub address: String,
+    socket: tokio::net::TcpSocket,
+}
+
+impl Refusing {
+    pub fn new() -> Self {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        Self { address: socket.local_addr().unwrap().to_string(), socket }
+    }
+
+    /// Accepts connections from now on.
+    pub fn listen(self) -> TcpListener {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        let _entered = runtime.enter();
+        let listener = self.socket.listen(128).unwrap().into_std().unwrap();
+        listener.set_nonblocking(false).unwrap();
+        listener
+    }
+}
+
 /// Counts concurrent requests.
 #[derive(Default)]
 pub struct Crowd {
@@ -80,7 +103,15 @@ pub struct Proxy {
 impl Proxy {
     /// Starts a proxy in front of `server`; `plan` returns the fault of each request.
     pub fn start(server: &str, plan: impl Fn(&Seen) -> Fault + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::start_on(TcpListener::bind("127.0.0.1:0").unwrap(), server, plan)
+    }
+
+    /// Starts a proxy that accepts the connections of `listener`.
+    pub fn start_on(
+        listener: TcpListener,
+        server: &str,
+        plan: impl Fn(&Seen) -> Fault + Send + Sync + 'static,
+    ) -> Self {
         let address = listener.local_addr().unwrap().to_string();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let (server, plan, log): (_, Arc<Plan>, _) = (server.to_owned(), Arc::new(plan), Arc::clone(&seen));

@@ -44,11 +44,16 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let named = Some(args.from_store.as_str()).filter(|url| !url.is_empty());
     let store = store::open(context, named)?;
     let (mut events, mut without) = (Vec::new(), 0);
-    for listed in store.list()? {
-        let artifact = store.artifact(&listed)?;
-        match artifact.manifest().record.as_ref().and_then(|record| record.get("events")) {
-            Some(Value::Array(own)) if !own.is_empty() => events.push(own.clone()),
-            _ => without += 1,
+    let recorded = store.read_listed(&store.list()?, |_, manifest| {
+        match manifest.record.as_ref().and_then(|record| record.get("events")) {
+            Some(Value::Array(own)) if !own.is_empty() => Some(own.clone()),
+            _ => None,
+        }
+    })?;
+    for own in recorded {
+        match own {
+            Some(own) => events.push(own),
+            None => without += 1,
         }
     }
     if without > 0 {

@@ -20,6 +20,9 @@ pub(crate) struct Args {
     database: Option<String>,
 }
 
+/// The number of artifacts that are read before their lines are printed.
+const PRINTED_AT_ONCE: usize = 256;
+
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let store = args.store.open(context)?;
     let listed = match &args.database {
@@ -27,13 +30,12 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         None => store.list()?,
     };
     let mut rows = Vec::with_capacity(listed.len());
-    for listed in &listed {
-        let artifact = store.artifact(listed)?;
-        let row = StoredArtifactRow::new(listed, artifact.manifest());
+    for listed in listed.chunks(PRINTED_AT_ONCE) {
+        let read = store.read_listed(listed, StoredArtifactRow::new)?;
         if !context.ui.wants_json() {
-            row.print(&context.ui)?;
+            read.iter().try_for_each(|row| row.print(&context.ui))?;
         }
-        rows.push(row);
+        rows.extend(read);
     }
     if context.ui.wants_json() {
         return Ok(context.ui.json(&ArtifactList(rows))?);

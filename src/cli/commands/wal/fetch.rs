@@ -1,9 +1,10 @@
 //! `git pggit wal fetch`
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::cli::Context;
-use crate::domain::WalName;
+use crate::domain::{WalName, parse_positive_duration};
 use crate::failure::{Code, Failure};
 use crate::wal::{self, Fetch};
 
@@ -36,6 +37,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ID")]
     system_identifier: Option<String>,
 
+    /// Fail if the store does not work for this time; then recovery stops with an error
+    #[arg(long, value_name = "DURATION", default_value = "3m", value_parser = parse_positive_duration)]
+    timeout: Duration,
+
     #[command(flatten)]
     place: WalArgs,
 }
@@ -52,6 +57,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         prefetch: args.prefetch,
         system_identifier: args.system_identifier.as_deref(),
         store: args.place.store.as_deref(),
+        timeout: args.timeout,
         pgdata: args.place.pgdata(context),
     };
     wal::fetch(&fetch, context).map_err(|error| {

@@ -1,7 +1,9 @@
 //! `git pggit wal push`
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use crate::domain::parse_positive_duration;
 use crate::output::repository::PushedWal;
 
 use crate::cli::Context;
@@ -29,6 +31,10 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
     batch: u16,
 
+    /// Fail if the store does not work for this time; PostgreSQL tries again
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_positive_duration)]
+    timeout: Duration,
+
     #[command(flatten)]
     place: WalArgs,
 }
@@ -40,8 +46,9 @@ EXAMPLES
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let (store, pgdata) = (args.place.store.as_deref(), args.place.pgdata(context));
-    let archived =
-        push(&Push { path: context.cwd().join(&args.path), batch: args.batch, store, pgdata }, context)?;
+    let path = context.cwd().join(&args.path);
+    let request = Push { path, batch: args.batch, store, timeout: args.timeout, pgdata };
+    let archived = push(&request, context)?;
     if let Some(Archived { name, system_identifier, is_new, batch }) = archived
         && context.ui.wants_json()
     {

@@ -1,11 +1,13 @@
 //! Error responses of clouds, and their meaning.
 
 use std::error::Error as StdError;
+use std::io;
 
 use object_store::HeaderMap;
 use object_store::client::HttpError;
 use serde_json::Value;
 
+use crate::process::interrupt::Signal;
 use crate::store::Error;
 
 /// The maximum length of a message that is shown, in characters.
@@ -38,6 +40,11 @@ pub(super) enum ErrorKind {
     Forbidden,
     /// No credentials were found.
     NoCredentials,
+    /// The name of the server is unknown. A wait does not help a typing error; a later run may find a
+    /// network in which the name is known.
+    UnknownHost,
+    /// A signal to this process ended the wait for the server.
+    Interrupted(Signal),
     /// A permanent failure.
     Permanent,
 }
@@ -47,22 +54,31 @@ pub(super) enum ErrorKind {
 pub(super) struct ErrorResponse {
     pub(super) kind: ErrorKind,
     pub(super) detail: String,
+    /// True if the server sent it; false if there was no response.
+    pub(super) has_response: bool,
 }
 
 impl ErrorResponse {
     pub(super) fn new(kind: ErrorKind, detail: &str) -> Self {
         let detail = detail.chars().map(|c| if c.is_control() { ' ' } else { c });
-        Self { kind, detail: detail.take(DETAIL_MAX).collect() }
+        Self { kind, detail: detail.take(DETAIL_MAX).collect(), has_response: false }
+    }
+
+    /// A signal to this process ended the wait for the server.
+    pub(super) fn interrupted(signal: Signal) -> Self {
+        Self::new(ErrorKind::Interrupted(signal), &format!("interrupted ({signal})"))
     }
 
     /// The error of a request without a response.
     pub(super) fn transport(error: &HttpError) -> Self {
         // The innermost error is the most precise one: "Connection refused".
-        let mut innermost: &dyn StdError = error;
+        let mut innermost: &(dyn StdError + 'static) = error;
+        let mut kind = kind_of_failure(innermost);
         while let Some(source) = innermost.source() {
             innermost = source;
+            kind = kind.or_else(|| kind_of_failure(innermost));
         }
-        Self::new(ErrorKind::Temporary, &innermost.to_string())
+        Self::new(kind.unwrap_or(ErrorKind::Temporary), &innermost.to_string())
     }
 
     /// Interprets a response whose status is not a success.
@@ -87,7 +103,7 @@ impl ErrorResponse {
             ("", message, _) => format!("{message} (status {status})"),
             (code, message, _) => format!("{code}: {message}"),
         };
-        Self::new(kind(status, &code), &detail)
+        Self { has_response: true, ..Self::new(kind(status, &code), &detail) }
     }
 
     /// Finds the response in the chain of sources of an error of `object_store`.
@@ -109,7 +125,10 @@ impl ErrorResponse {
             ErrorKind::NoBucket => Error::NoBucket { url: bucket },
             ErrorKind::Forbidden => Error::Forbidden { object, detail },
             ErrorKind::NoCredentials => Error::Forbidden { object, detail: NO_CREDENTIALS.to_owned() },
-            ErrorKind::Temporary => Error::Storage { action, object, detail, transient: true },
+            ErrorKind::Temporary | ErrorKind::UnknownHost => {
+                Error::Storage { action, object, detail, transient: true }
+            }
+            ErrorKind::Interrupted(signal) => Error::Interrupted { signal },
             ErrorKind::Exists | ErrorKind::Permanent => {
                 Error::Storage { action, object, detail, transient: false }
             }
@@ -135,6 +154,40 @@ fn kind(status: u16, code: &str) -> ErrorKind {
         (408 | 425 | 429 | 500.., _) => ErrorKind::Temporary,
         _ => ErrorKind::Permanent,
     }
+}
+
+/// Returns the meaning of one error in the chain of a failed connection; `None` if it may pass.
+fn kind_of_failure(error: &(dyn StdError + 'static)) -> Option<ErrorKind> {
+    let text = error.to_string();
+    // The resolver of the system has no error codes in Rust. A resolver that cannot be reached is
+    // another error: "Temporary failure in name resolution" of glibc, "Try again" of musl.
+    if text.contains(LOOKUP) {
+        let passes = ["Temporary failure", "Try again", "temporarily"];
+        return (!passes.iter().any(|part| text.contains(part))).then_some(ErrorKind::UnknownHost);
+    }
+    // The settings are no valid request, or the server has another protocol, such as TLS.
+    if text.starts_with("builder error") || text.starts_with("invalid HTTP") {
+        return Some(ErrorKind::Permanent);
+    }
+    // `source` of an I/O error skips the error that it wraps.
+    let mut wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    while let Some(error) = wrapped {
+        if let Some(error) = error.downcast_ref::<rustls::Error>() {
+            return tls_is_permanent(error).then_some(ErrorKind::Permanent);
+        }
+        wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    }
+    None
+}
+
+/// The beginning of all errors of the resolver of the system (`std::net::ToSocketAddrs`).
+const LOOKUP: &str = "failed to lookup address information";
+
+/// Returns true if every further attempt would fail in the same way, such as at a certificate that
+/// is not trusted.
+fn tls_is_permanent(error: &rustls::Error) -> bool {
+    use rustls::Error as E;
+    matches!(error, E::InvalidCertificate(_) | E::PeerIncompatible(_) | E::InvalidMessage(_))
 }
 
 /// The text of an XML element.
@@ -218,6 +271,26 @@ mod tests {
         for (status, body, kind, detail) in cases {
             assert_eq!(read(status, &body), (kind, detail.to_owned()), "{body}");
         }
+    }
+
+    #[test]
+    fn failed_connections_are_interpreted() {
+        use object_store::client::HttpErrorKind;
+        let kind =
+            |error: io::Error| ErrorResponse::transport(&HttpError::new(HttpErrorKind::Connect, error)).kind;
+        let lookup = |text: &str| io::Error::other(format!("failed to lookup address information: {text}"));
+        assert_eq!(kind(lookup("Name or service not known")), ErrorKind::UnknownHost);
+        assert_eq!(kind(lookup("Name does not resolve")), ErrorKind::UnknownHost);
+        assert_eq!(kind(lookup("Temporary failure in name resolution")), ErrorKind::Temporary);
+        assert_eq!(kind(lookup("Try again")), ErrorKind::Temporary);
+        for passes in [io::ErrorKind::ConnectionRefused, io::ErrorKind::ConnectionReset] {
+            assert_eq!(kind(passes.into()), ErrorKind::Temporary);
+        }
+        let untrusted = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+        let wrapped = io::Error::new(io::ErrorKind::InvalidData, untrusted);
+        assert_eq!(kind(io::Error::other(wrapped)), ErrorKind::Permanent);
+        let full = rustls::Error::General("busy".to_owned());
+        assert_eq!(kind(io::Error::other(full)), ErrorKind::Temporary);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod error_response;
 mod http;
+mod retry;
 mod settings;
 
 use std::ops::Range;
@@ -156,6 +157,10 @@ impl Storage for Cloud {
             }
         };
         self.run("remove", name, delete)
+    }
+
+    fn concurrency(&self) -> usize {
+        http::REQUESTS_MAX
     }
 
     fn sweep(&self, _older_than: Timestamp) -> Result<u64> {

@@ -10,11 +10,11 @@ use object_store::{BackoffConfig, Certificate, ClientOptions, ObjectStore, Retry
 
 use super::error_response::NO_CREDENTIALS;
 use super::http::Connector;
+use super::retry::{Outage, OutageReporter, RetryLimits};
 use crate::store::url::{Scheme, StoreUrl};
 use crate::store::{Error, Result};
 
-/// The maximum number of retries of a request, and their total time.
-const RETRIES: usize = 8;
+/// The default of [`CloudSettings::retry_time`].
 const RETRY_TIME: Duration = Duration::from_secs(180);
 /// The default of [`CloudSettings::patience`].
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -25,22 +25,27 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct CloudSettings {
     /// Names in upper case, and values. docs/store-clouds.md lists the supported ones.
     pub variables: Vec<(String, String)>,
-    /// The maximum number of retries of a request; eight by default.
+    /// The maximum number of retries of a request; by default only the time is limited.
     pub retries: Option<usize>,
+    /// The time for which a request that fails is retried; three minutes by default.
+    pub retry_time: Option<Duration>,
     /// The time without a byte from the server after which a request is retried; a minute by
     /// default. Uploads have more time, in proportion to their size.
     pub patience: Option<Duration>,
+    /// Receives the message that requests wait for a storage that fails, once per outage.
+    pub report_outage: Option<OutageReporter>,
 }
 
 impl std::fmt::Debug for CloudSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let names: Vec<&str> = self.variables.iter().map(|(name, _)| name.as_str()).collect();
-        let Self { retries, patience, .. } = self;
+        let Self { retries, retry_time, patience, .. } = self;
         f.debug_struct("CloudSettings")
             .field("variables", &names)
             .field("retries", retries)
+            .field("retry_time", retry_time)
             .field("patience", patience)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -70,12 +75,16 @@ impl CloudSettings {
 /// Creates a client for `url`, without a request to the cloud. Fails if settings are missing or
 /// invalid.
 pub(super) fn build(url: &StoreUrl, settings: &CloudSettings) -> Result<Arc<dyn ObjectStore>> {
-    let connector = Connector::new(settings.patience.unwrap_or(PATIENCE));
-    let retry = RetryConfig {
-        max_retries: settings.retries.unwrap_or(RETRIES),
-        retry_timeout: RETRY_TIME,
-        backoff: BackoffConfig::default(),
+    let limits = RetryLimits {
+        time: settings.retry_time.unwrap_or(RETRY_TIME),
+        count: settings.retries,
+        patience: settings.patience.unwrap_or(PATIENCE),
     };
+    let outage = Outage::new(url.to_string(), limits.time, settings.report_outage.clone());
+    let connector = Connector::new(limits, outage);
+    // The connector retries.
+    let retry =
+        RetryConfig { max_retries: 0, retry_timeout: Duration::ZERO, backoff: BackoffConfig::default() };
     let options = Connector::options();
     let built: object_store::Result<Arc<dyn ObjectStore>> = match url.scheme() {
         Scheme::Azure => azure(url, settings, options)?
@@ -83,7 +92,7 @@ pub(super) fn build(url: &StoreUrl, settings: &CloudSettings) -> Result<Arc<dyn 
             .with_retry(retry)
             .build()
             .map(|store| Arc::new(store) as _),
-        Scheme::Google => google(url, settings, options)
+        Scheme::Google => google(url, settings, options)?
             .with_http_connector(connector)
             .with_retry(retry)
             .build()
@@ -106,9 +115,16 @@ fn forbidden(url: &StoreUrl, detail: &str) -> Error {
     Error::Forbidden { object: url.to_string(), detail: detail.to_owned() }
 }
 
-/// Returns true if the URL of the endpoint asks for a connection without TLS.
-fn is_open(endpoint: Option<&str>) -> bool {
-    endpoint.is_some_and(|endpoint| endpoint.starts_with("http://"))
+/// Returns true if the URL of the endpoint asks for a connection without TLS. Fails if it is not a URL
+/// of HTTP: the crate panics at some others.
+fn is_open(url: &StoreUrl, endpoint: Option<&str>) -> Result<bool> {
+    let Some(endpoint) = endpoint else { return Ok(false) };
+    match (endpoint.starts_with("http://"), endpoint.starts_with("https://")) {
+        (false, false) => {
+            Err(unusable(url, &format!("the endpoint {endpoint:?} is not an http:// or https:// URL")))
+        }
+        (is_open, _) => Ok(is_open),
+    }
 }
 
 const S3: &[(&str, AmazonS3ConfigKey)] = {
@@ -146,7 +162,7 @@ const S3_ENCRYPTION: [&str; 4] = [
 
 fn s3(url: &StoreUrl, settings: &CloudSettings, options: ClientOptions) -> Result<AmazonS3Builder> {
     let endpoint = settings.get("AWS_ENDPOINT_URL_S3").or(settings.get("AWS_ENDPOINT_URL"));
-    let mut options = options.with_allow_http(is_open(endpoint));
+    let mut options = options.with_allow_http(is_open(url, endpoint)?);
     for certificate in settings.certificates(url)? {
         options = options.with_root_certificate(certificate);
     }
@@ -216,7 +232,7 @@ fn azure(url: &StoreUrl, settings: &CloudSettings, options: ClientOptions) -> Re
         |name: &str| connection.iter().find(|(known, _)| known == name).map(|(_, v)| v.as_str());
     let endpoint = from_string("BlobEndpoint").or(settings.get("AZURE_STORAGE_SERVICE_ENDPOINT"));
     let mut builder = MicrosoftAzureBuilder::new()
-        .with_client_options(options.with_allow_http(is_open(endpoint)))
+        .with_client_options(options.with_allow_http(is_open(url, endpoint)?))
         .with_container_name(url.bucket());
     for (name, key) in AZURE {
         // A connection string replaces all these settings.
@@ -274,8 +290,12 @@ const GOOGLE: &[(&str, GoogleConfigKey)] = {
     ]
 };
 
-fn google(url: &StoreUrl, settings: &CloudSettings, options: ClientOptions) -> GoogleCloudStorageBuilder {
-    let open = is_open(settings.get("GOOGLE_BASE_URL"));
+fn google(
+    url: &StoreUrl,
+    settings: &CloudSettings,
+    options: ClientOptions,
+) -> Result<GoogleCloudStorageBuilder> {
+    let open = is_open(url, settings.get("GOOGLE_BASE_URL"))?;
     let mut builder = GoogleCloudStorageBuilder::new()
         .with_client_options(options.with_allow_http(open))
         .with_bucket_name(url.bucket());
@@ -284,7 +304,7 @@ fn google(url: &StoreUrl, settings: &CloudSettings, options: ClientOptions) -> G
             builder = builder.with_config(*key, value.trim_end_matches('/'));
         }
     }
-    builder
+    Ok(builder)
 }
 
 #[cfg(test)]
