@@ -61,6 +61,11 @@ impl<'a> RestorePlan<'a> {
         &self.request
     }
 
+    /// Returns true if objects that cannot be restored are left out.
+    pub fn keeps_going(&self) -> bool {
+        matches!(&self.request.destination, Destination::Database(database) if database.keep_going)
+    }
+
     /// Describes the steps, and what prevents them now. Nothing is changed.
     ///
     /// # Errors
@@ -113,6 +118,7 @@ impl<'a> RestorePlan<'a> {
             Created::Database(made) => {
                 let mut more = vec![("size_bytes", outcome.bytes.into()), ran];
                 more.extend(made.part.clone().map(|part| ("part", part.into())));
+                more.extend(made.is_incomplete().then(|| ("objects_missing", made.left_out.len().into())));
                 (location_of_database(&made.info), more)
             }
             Created::Directory(made) => {
