@@ -62,7 +62,9 @@ pub fn load_script(
             _ if options.no_tablespaces && sets_tablespace(&piece) => {}
             _ => match session.send(&piece, &mut pieces) {
                 Err(error) if options.keep_going && is_of_object(&error) => {
-                    left_out.push(LeftOut::of_statement(&piece.sql, &error));
+                    if !is_consequence(&error) {
+                        left_out.push(LeftOut::of_statement(&piece.sql, &error));
+                    }
                     pieces.skip_data().map_err(|fault| session.fault(fault))?;
                     if piece.data {
                         // The driver does not read the end of the answer to a COPY that was refused.
@@ -89,6 +91,11 @@ pub fn load_script(
 
 fn is_one_word(sql: &[u8]) -> bool {
     sql.iter().all(u8::is_ascii_alphabetic)
+}
+
+/// Returns true if only an earlier error in the same transaction is the cause of an error.
+fn is_consequence(error: &Error) -> bool {
+    matches!(error, Error::Statement { refusal, .. } if refusal.sqlstate == "25P02")
 }
 
 /// Returns true if the statement is a setting of the session.

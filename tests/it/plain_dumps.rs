@@ -249,6 +249,13 @@ fn what_cannot_be_restored_is_left_out_on_request() {
     assert_eq!(left_out, expected);
     assert_eq!(target.sql("select id from other; select convert_from(lo_get(4711), 'UTF8')"), "7\nabc");
     assert!(load(&Db::new("UTF8"), &dump, LoadOptions::default()).is_err());
+    // Of a large object only the first error is shown. Its transaction is rolled back.
+    let text = String::from_utf8(source.dump(None)).unwrap();
+    let target = Db::new("UTF8");
+    let left_out =
+        load(&target, text.replace("lo_open('4711'", "lo_open('4712'").as_bytes(), keep_going).unwrap();
+    assert_eq!(left_out, ["SELECT pg_catalog.lo_open( ...: large object 4712 does not exist"]);
+    assert_eq!(target.sql("select id from other; select count(*) from pg_largeobject"), "7\n0");
     // The data of a COPY that fails at its end are not read as statements.
     source.sql("alter table names add constraint c check (id > 0)");
     let dump = source.dump(None);

@@ -234,14 +234,27 @@ fn dumps_are_restored_by_parallel_jobs() {
 }
 
 #[test]
-fn a_physical_backup_has_no_jobs() {
+fn jobs_are_for_dumps_in_every_mode() {
     let history = History::on(Arc::new(Cluster::start()));
     history.pggit(&["backup", "create", "--tool", "pg_basebackup", "--name", "whole"]).success();
     for option in [&["--jobs", "2"][..], &["--keep-going"]] {
         let said = history.restore("whole", option).fails(129).stderr_text();
         assert!(said.contains(&format!("{} is only for dumps", option[0])), "{said}");
     }
+    let in_place = history.pggit(&["backup", "restore", "whole", "--in-place", "--force", "--jobs", "2"]);
+    assert!(in_place.fails(129).stderr_text().contains("--jobs is only for dumps"));
+    assert_eq!(
+        history.pggit(&["backup", "restore", "list", "--json"]).success().json()["restores"],
+        Value::Array(vec![])
+    );
     assert_eq!(history.copies(), "");
+    // In place of a database, a dump is restored with the options.
+    history.backup("dump");
+    let options = ["--jobs", "2", "--no-tablespaces"];
+    history
+        .pggit(&[&["backup", "restore", "dump", "--in-place", "--force"][..], &options].concat())
+        .success();
+    assert_eq!(history.sql("select count(*) from orders"), "100");
 }
 
 #[test]

@@ -35,7 +35,6 @@ impl DatabaseRestore<'_> {
 
     /// Describes the steps, and what prevents them now.
     pub(super) fn describe(&self) -> Result<Description, Error> {
-        self.check()?;
         let (steps, refusals) = match self.is_partial() {
             true => self.part(&Quiet)?.describe()?,
             false => self.whole(&Quiet)?.describe()?,
@@ -45,7 +44,6 @@ impl DatabaseRestore<'_> {
 
     /// Creates the database. If that fails, everything that was created is removed.
     pub(super) fn execute(&self, progress: &dyn Progress) -> Result<RestoreOutcome, Error> {
-        self.check()?;
         if !self.is_partial() {
             let restore = self.whole(progress)?;
             let restored = restore.run()?;
@@ -107,7 +105,7 @@ impl DatabaseRestore<'_> {
     }
 
     /// Fails if an option has no effect on this restore.
-    fn check(&self) -> Result<(), Error> {
+    pub(super) fn check(&self) -> Result<(), Error> {
         let (backup, destination) = (self.backup(), self.destination);
         let options = [("--jobs", destination.jobs.is_some()), ("--keep-going", destination.keep_going)];
         if let Some((option, _)) = options.into_iter().find(|(_, given)| *given && !is_dump(backup)) {

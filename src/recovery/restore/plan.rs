@@ -45,8 +45,9 @@ impl<'a> RestorePlan<'a> {
             until => Target::find_for_point(&query, until, workspace)?,
         };
         let plan = Self { programs: workspace.programs()?, request, target, workspace };
-        if let Kind::Directory(restore) = plan.kind() {
-            restore.check()?;
+        match plan.kind() {
+            Kind::Database(restore) => restore.check()?,
+            Kind::Directory(restore) => restore.check()?,
         }
         Ok(plan)
     }
