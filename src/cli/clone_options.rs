@@ -8,6 +8,7 @@ use crate::failure::Failure;
 use crate::pg::ConnInfo;
 use crate::recovery::restore::{CopyRequest, Target, TargetQuery};
 use crate::terminal::bar;
+use crate::tools::LoadOptions;
 
 /// The source and the server of a clone
 #[derive(Debug, clap::Args)]
@@ -30,6 +31,10 @@ pub(super) struct CloneOptions {
     /// Do not restore privileges (GRANT and REVOKE)
     #[arg(long)]
     pub(super) no_privileges: bool,
+
+    /// Do not restore tablespaces: everything is in the default tablespace of the database
+    #[arg(long)]
+    pub(super) no_tablespaces: bool,
 
     /// Only warn if the schema differs from the expected one
     #[arg(long)]
@@ -67,8 +72,12 @@ impl CloneOptions {
             server: self.maintenance_db.as_deref(),
             owner,
             writable,
-            no_owner: self.no_owner,
-            no_privileges: self.no_privileges,
+            options: LoadOptions {
+                no_owner: self.no_owner,
+                no_privileges: self.no_privileges,
+                no_tablespaces: self.no_tablespaces,
+                ..LoadOptions::default()
+            },
             allow_schema_difference: self.allow_schema_difference,
         };
         watch_signals()?;

@@ -297,6 +297,9 @@ fn of_refusal(refusal: &pg::Refusal, failure: Failure) -> Failure {
     let failure = refusal.hint.iter().cloned().fold(failure, Failure::hint);
     match refusal.sqlstate.as_str() {
         "25001" | "2D000" => failure.hint(ALONE),
+        "22023" if refusal.message.contains("\"default_tablespace\"") => {
+            failure.hint("--no-tablespaces restores everything into the default tablespace")
+        }
         _ => failure,
     }
 }
@@ -340,6 +343,11 @@ fn hint_for(said: &str) -> Option<&'static str> {
             "WAL summaries are required",
             "the server has removed its WAL summaries (wal_summary_keep_time): use --type full",
         ),
+        (
+            "invalid value for parameter \"default_tablespace\"",
+            "--no-tablespaces restores everything into the default tablespace",
+        ),
+        ("max_locks_per_transaction", "increase max_locks_per_transaction of the server, and restart it"),
         ("too many WAL senders", "increase max_wal_senders of the server, or try again in a moment"),
         (
             "requested starting point",

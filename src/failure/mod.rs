@@ -69,7 +69,12 @@ impl Code {
     /// The table of all codes, in the order of their exit status.
     pub const ALL: &'static [Meaning] = &[
         row(Self::Done, "done", 0, "The command succeeded."),
-        row(Self::CheckFailed, "check-failed", 1, "The answer to the question is no."),
+        row(
+            Self::CheckFailed,
+            "check-failed",
+            1,
+            "The answer to the question is no, or a restore with `--keep-going` has left out objects.",
+        ),
         row(Self::NotFound, "not-found", 10, "A backup, commit or database of that name does not exist."),
         row(
             Self::Ambiguous,

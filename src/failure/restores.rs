@@ -57,6 +57,9 @@ impl From<Error> for Failure {
                 Self::of(Code::Configuration, &other).hint(MAKE_USER).hint(NAME_USER)
             }
             other @ Error::NotInBackup { .. } => Self::of(Code::NotFound, &other),
+            other @ Error::LacksRole { .. } => Self::of(Code::ToolFailed, &other)
+                .hint("--globals creates missing roles, if the backup contains them")
+                .hint("or restore the part without them: --no-owner --no-privileges"),
             Error::NotTaken { ref why, .. } => {
                 let why = why.clone();
                 why.into_iter().fold(Self::of(Code::ToolFailed, &error), Failure::cause)
@@ -220,6 +223,10 @@ impl From<Refusal> for Failure {
             }
             Refusal::PartOfDatabase { .. } => {
                 failure(Code::Usage).hint("--no-migrate restores the part as of the commit of the backup")
+            }
+            Refusal::NotADump { .. } => failure(Code::Usage).hint("'--tool pg_dump' restores from a dump"),
+            Refusal::MigrationsOfIncomplete { .. } => {
+                failure(Code::Usage).hint("--no-migrate leaves the database at the commit of the backup")
             }
             Refusal::OtherDatabase { .. } => {
                 failure(Code::Usage).hint("a physical backup contains all databases")

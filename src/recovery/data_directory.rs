@@ -245,9 +245,15 @@ impl DataDirectory<'_> {
             self.members.iter().zip(sources).map(|((backup, _), source)| (backup, &source.0)).collect();
         let Some((wanted, chain)) = members.split_last() else { return Ok(()) };
         let staging = data.with_file_name("staging");
-        let execution =
-            Execution { wanted: *wanted, chain, staging: &staging, spaces, progress: self.progress };
-        execution.run(steps)
+        let execution = Execution {
+            wanted: *wanted,
+            chain,
+            staging: &staging,
+            keep_going: false,
+            spaces,
+            progress: self.progress,
+        };
+        execution.run(steps).map(drop)
     }
 
     /// Sets owner and permissions, and synchronizes everything to disk.

@@ -9,12 +9,15 @@ use crate::process::crash_point;
 use crate::store;
 use crate::store::{Access, StoredBackup};
 use crate::tools::adapter::{self, BackupRef, Target};
-use crate::tools::{Connection, GLOBALS};
+use crate::tools::{Connection, GLOBALS, LeftOut};
 
 use super::execute::Execution;
 use super::globals::{MadeRoles, script};
 use super::new_database::template;
 use super::{DatabaseStep, Effect, Error, Plan, PlannedStep, PostRestore, Roles, into_new_database};
+
+/// The reason why a database is not marked with its commit if objects may be missing.
+const UNMARKED: &str = "objects may be missing (--keep-going)";
 
 /// A restore of a dump, with its source and its target.
 pub struct Restore<'a> {
@@ -44,9 +47,9 @@ pub struct Restored {
     pub compared_with: Option<String>,
     /// The roles that were created and kept, if roles were requested.
     pub roles: Option<Roles>,
-    /// The objects that could not be created, because they refer to objects outside the restored
-    /// part.
-    pub left_out: Vec<String>,
+    /// The objects that could not be restored: because they refer to objects outside the restored part,
+    /// or because they cannot be restored at all.
+    pub left_out: Vec<LeftOut>,
     /// The reason why the database is not marked with its commit, if it should be.
     pub not_marked: Option<String>,
 }
@@ -82,25 +85,28 @@ impl Restore<'_> {
             .progress
             .stage(&format!("restoring {}", post_restore.dbname), Some(dump.artifact.size_bytes));
         let roles = self.made_roles(self.globals, &dump)?;
-        let mut difference = None;
-        let work = |step: &DatabaseStep, target: &ConnInfo| match step {
-            DatabaseStep::Migrate { .. } => post_restore.migrate(target),
-            DatabaseStep::Mask { .. } => post_restore.mask(target),
-            DatabaseStep::Prove { .. } => {
-                difference = post_restore.prove(target, &self.admin, major)?;
-                Ok(())
+        let (mut difference, mut left_out) = (None, Vec::new());
+        let work = |step: &DatabaseStep, target: &ConnInfo| {
+            match step {
+                DatabaseStep::Migrate { .. } => post_restore.migrate(target)?,
+                DatabaseStep::Mask { .. } => post_restore.mask(target)?,
+                // Without some objects the schema differs in any case.
+                DatabaseStep::Prove { .. } if !left_out.is_empty() => {}
+                DatabaseStep::Prove { .. } => difference = post_restore.prove(target, &self.admin, major)?,
+                _ => left_out = self.load(&dump, target, major)?,
             }
-            _ => self.load(&dump, target, major),
+            Ok::<(), Error>(())
         };
         let not_marked = into_new_database(&self.admin, &self.plan(), work, &crash_point)?;
+        let compared_with = post_restore.expected.source().filter(|_| left_out.is_empty());
         Ok(Restored {
             bytes: dump.artifact.size_bytes,
             duration: begun.elapsed(),
             difference,
-            compared_with: post_restore.expected.source(),
+            compared_with,
             roles: roles.map(MadeRoles::keep),
-            left_out: Vec::new(),
-            not_marked,
+            left_out,
+            not_marked: not_marked.or_else(|| self.is_unmarked().then(|| UNMARKED.to_owned())),
         })
     }
 
@@ -116,8 +122,14 @@ impl Restore<'_> {
         wanted.then(make).transpose()
     }
 
-    /// Loads the whole dump into an empty database that the caller has created.
-    pub(super) fn load_into(&self, target: &ConnInfo, major: u32) -> Result<(), Error> {
+    /// Returns true if the database is not marked, because objects may be missing in it.
+    fn is_unmarked(&self) -> bool {
+        self.post_restore.options.keep_going
+    }
+
+    /// Loads the whole dump into an empty database that the caller has created. Returns the objects that
+    /// were left out, if the load keeps going.
+    pub(super) fn load_into(&self, target: &ConnInfo, major: u32) -> Result<Vec<LeftOut>, Error> {
         let dump = self.open()?;
         if !dump.held.is_authentic() {
             let (name, digest) = (dump.artifact.name.as_str(), dump.artifact.digest.to_string());
@@ -168,7 +180,8 @@ impl Restore<'_> {
     pub fn plan(&self) -> Plan {
         let post_restore = &self.post_restore;
         let template = post_restore.backup.postgres.as_ref().map(template).unwrap_or_default();
-        let commit = post_restore.is_proved().then(|| post_restore.commit().as_str());
+        let is_marked = post_restore.is_proved() && !self.is_unmarked();
+        let commit = is_marked.then(|| post_restore.commit().as_str());
         Plan::new(post_restore.dbname, &post_restore.backup.id.to_string(), commit, template)
             .then_migrate(post_restore.names())
             .then_prove(post_restore.expected.source())
@@ -224,24 +237,25 @@ impl Restore<'_> {
         let target = Target::Database {
             connection: Connection::from(target),
             server_major: major,
-            no_owner: self.post_restore.leniency.owners,
-            no_privileges: self.post_restore.leniency.privileges,
+            options: self.post_restore.options,
         };
         Ok(restorer.restore(&subject, &target)?)
     }
 
-    fn load(&self, dump: &Dump<'_>, target: &ConnInfo, major: u32) -> Result<(), Error> {
+    fn load(&self, dump: &Dump<'_>, target: &ConnInfo, major: u32) -> Result<Vec<LeftOut>, Error> {
         let execution = Execution {
             wanted: (self.post_restore.backup, &dump.held),
             chain: &[],
             staging: &self.post_restore.staging,
+            keep_going: self.post_restore.options.keep_going,
             spaces: &[],
             progress: self.post_restore.progress,
         };
-        execution.run(self.loading(target, major)?)?;
+        let left_out = execution.run(self.loading(target, major)?)?;
         let written =
             self.post_restore.backup.postgres.as_ref().and_then(|postgres| postgres.lc_monetary.as_ref());
-        written.map_or(Ok(()), |locale| check_money(target, locale.as_str()))
+        written.map_or(Ok(()), |locale| check_money(target, locale.as_str()))?;
+        Ok(left_out)
     }
 }
 

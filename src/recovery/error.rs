@@ -201,6 +201,12 @@ pub enum Error {
         /// Messages of the programs.
         why: Vec<String>,
     },
+    /// A role is missing, so that owners or privileges of a part would be lost.
+    #[error("a role is missing: {what}")]
+    LacksRole {
+        /// The statement, and the message of the server.
+        what: String,
+    },
     /// A server does not start on the restored data directory.
     #[error("the server does not start on the restored data directory: {}", last_word(log))]
     ServerNotStarted {
@@ -355,6 +361,7 @@ impl Error {
             | Self::OwnsServer { .. }
             | Self::NotInBackup { .. }
             | Self::NotTaken { .. }
+            | Self::LacksRole { .. }
             | Self::TemporaryTaken { .. }
             | Self::NotRestorable { .. }
             | Self::SchemaDiffers { .. }

@@ -12,13 +12,17 @@ use super::Error;
 use super::space::Space;
 use crate::artifacts::of_store;
 use crate::domain::{Backup, BackupId};
-use crate::process::{Cmd, Pinned, Stdout, crash_point};
+use crate::process::{
+    self, Cmd, Pinned, Stdout, crash_point, create_private, interrupt, private_directories,
+};
 use crate::progress::Progress;
 use crate::store::StoredBackup;
 use crate::tools::adapter::{RestoreStep, empty_directory};
 use crate::tools::pg_basebackup::{Tree, real_path};
-use crate::tools::{self, load_directory, load_script, load_stream};
+use crate::tools::{self, LeftOut, load_file, load_script, load_stream};
 
+/// The size of a read, in bytes.
+const BUFFER: usize = 256 << 10;
 /// The maximum size of a directory description, in bytes.
 const TREE_MAX: u64 = 1 << 30;
 
@@ -30,6 +34,8 @@ pub struct Execution<'a> {
     pub chain: &'a [(&'a Backup, &'a StoredBackup)],
     /// A directory for dumps that a program reads as files. It is created on demand.
     pub staging: &'a Path,
+    /// True if objects of a dump that cannot be restored are left out.
+    pub keep_going: bool,
     /// The open directories of tablespaces.
     pub(super) spaces: &'a [Space],
     /// Receives the progress.
@@ -37,42 +43,36 @@ pub struct Execution<'a> {
 }
 
 impl Execution<'_> {
-    /// Runs `steps` in order. Fails if a step fails. The caller then has to remove the partial
-    /// result.
-    pub fn run(&self, steps: Vec<RestoreStep>) -> Result<(), Error> {
+    /// Runs `steps` in order. Returns the objects that were left out, if the steps keep going. Fails if
+    /// a step fails. The caller then has to remove the partial result.
+    pub fn run(&self, steps: Vec<RestoreStep>) -> Result<Vec<LeftOut>, Error> {
+        let mut left_out = Vec::new();
         for step in steps {
-            self.step(step)?;
+            left_out.extend(self.step(step)?);
             crash_point("recovery.step");
         }
-        Ok(())
+        Ok(left_out)
     }
 
-    fn step(&self, step: RestoreStep) -> Result<(), Error> {
+    fn step(&self, step: RestoreStep) -> Result<Vec<LeftOut>, Error> {
         match step {
-            RestoreStep::Load { artifact, format, cmd } => {
-                let (backup, held) = self.wanted;
-                if format != tools::Format::Directory {
-                    let mut reader = held.reader(&artifact)?;
-                    load_stream(*cmd, format, &mut reader, self.progress).map_err(of_store::<Error>)?;
-                    return Ok(());
-                }
-                let staged;
-                let directory = match held.path(&artifact)? {
-                    Some(directory) => directory,
-                    None => {
-                        staged = Staged::new(self.staging.join(format!("restore-{}", backup.id)));
-                        held.unpack(&artifact, &digest(backup, &artifact)?, staged.path(), self.progress)?;
-                        staged.path().to_owned()
-                    }
-                };
-                Ok(load_directory(*cmd, &directory)?)
+            RestoreStep::Load { artifact, format, cmd, needs_file } => {
+                return self.load(&artifact, format, *cmd, needs_file);
             }
-            RestoreStep::Script { artifact, connection } => {
+            RestoreStep::Script { artifact, connection, options } => {
                 let mut reader = self.wanted.1.reader(&artifact)?;
-                load_script(&connection, &artifact, &mut reader, None, self.progress)
-                    .map_err(of_store::<Error>)?;
-                Ok(())
+                let loaded = load_script(&connection, &artifact, &mut reader, (options, None), self.progress);
+                return Ok(loaded.map_err(of_store::<Error>)?.left_out);
             }
+            other => self.file_step(other)?,
+        }
+        Ok(Vec::new())
+    }
+
+    /// Runs a step that changes files.
+    fn file_step(&self, step: RestoreStep) -> Result<(), Error> {
+        match step {
+            RestoreStep::Load { .. } | RestoreStep::Script { .. } => Ok(()),
             RestoreStep::Unpack { backup, artifact, into, tree } => {
                 self.unpack(backup, &artifact, &into, tree.as_deref())
             }
@@ -84,6 +84,74 @@ impl Execution<'_> {
             RestoreStep::RequireEmpty { path, owner } => Ok(empty_directory(&path, owner.as_ref())?),
             RestoreStep::Remove { path } => remove(&path),
             RestoreStep::Append { path, text } => append(&path, &text),
+        }
+    }
+
+    /// Runs a program that loads a dump. Returns the objects that it has left out, if it keeps going.
+    fn load(
+        &self,
+        artifact: &str,
+        format: tools::Format,
+        cmd: Cmd,
+        needs_file: bool,
+    ) -> Result<Vec<LeftOut>, Error> {
+        let loaded = if needs_file {
+            self.load_from_disk(artifact, format, cmd)
+        } else {
+            let mut reader = self.wanted.1.reader(artifact)?;
+            load_stream(cmd, format, &mut reader, self.progress).map(drop).map_err(of_store::<Error>)
+        };
+        match loaded {
+            Err(Error::Tools(tools::Error::Failed { kind, stderr, .. }))
+                if self.keep_going && !kind.retry() && LeftOut::all(&stderr).is_some() =>
+            {
+                Ok(LeftOut::all(&stderr).unwrap_or_default())
+            }
+            other => other.map(|()| Vec::new()),
+        }
+    }
+
+    /// Runs a program that needs the dump as a file or directory. In a store there is no such file, so
+    /// the dump is unpacked.
+    fn load_from_disk(&self, artifact: &str, format: tools::Format, cmd: Cmd) -> Result<(), Error> {
+        let (backup, held) = self.wanted;
+        let staged = Staged::new(self.staging.join(format!("restore-{}", backup.id)));
+        let path = match (format, held.path(artifact)?) {
+            (tools::Format::Directory, Some(directory)) => directory,
+            (tools::Format::Directory, None) => {
+                held.unpack(artifact, &digest(backup, artifact)?, staged.path(), self.progress)?;
+                staged.path().to_owned()
+            }
+            _ => {
+                let path = staged.path().join(artifact);
+                self.unpack_file(artifact, &path)?;
+                path
+            }
+        };
+        Ok(load_file(cmd, &path)?)
+    }
+
+    /// Writes a dump that is one file to `path`. Its digest is verified while it is read, or was
+    /// verified before.
+    fn unpack_file(&self, artifact: &str, path: &Path) -> Result<(), Error> {
+        let (backup, held) = self.wanted;
+        self.progress.stage(&format!("unpacking {artifact}"), backup.size_bytes);
+        let failed = |error| Error::file("write", path, error);
+        let created = path.parent().map_or(Ok(()), private_directories).and_then(|()| create_private(path));
+        let (mut file, mut reader) = (created.map_err(failed)?, held.reader(artifact)?);
+        let mut buffer = vec![0; BUFFER];
+        loop {
+            if let Some(signal) = interrupt::requested() {
+                return Err(process::Error::Interrupted { signal }.into());
+            }
+            let read = reader.read(&mut buffer);
+            match read.map_err(|error| of_store::<Error>(tools::Error::Place(error)))? {
+                0 => return Ok(()),
+                n => {
+                    file.write_all(&buffer[..n]).map_err(failed)?;
+                    self.progress.advance(n as u64);
+                }
+            }
         }
     }
 

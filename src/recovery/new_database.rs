@@ -240,8 +240,7 @@ pub fn into_new_database<E: From<Error>>(
         }
         match step {
             DatabaseStep::Create { temporary: name } => {
-                client.create_database(&name, &plan.template).map_err(pg)?;
-                temporary.ours = true;
+                create(&client, &name, &plan.template, &mut temporary).map_err(pg)?;
                 if plan.mask.is_some() {
                     client.set_public_connect(&name, false).map_err(pg)?;
                 }
@@ -287,9 +286,25 @@ pub fn into_new_database<E: From<Error>>(
     Ok(not_marked)
 }
 
+/// Creates the temporary database. Its sessions do not wait until each of their many transactions is
+/// on disk: the transaction that gives it the final name waits for all of them, because it is later in
+/// the WAL.
+fn create(
+    client: &Client,
+    name: &str,
+    template: &Template,
+    temporary: &mut Temporary<'_>,
+) -> Result<(), PgError> {
+    client.create_database(name, template)?;
+    temporary.ours = true;
+    client.execute(&format!("ALTER DATABASE {} SET synchronous_commit = off", quote_ident(name)))
+}
+
 /// Renames the temporary database to its final name, and commits the transaction of [`begin`].
 fn rename(client: &Client, plan: &Plan, database: &str) -> Result<(), Error> {
     client.set_comment(&plan.temporary, plan.label.as_deref())?;
+    let name = quote_ident(&plan.temporary);
+    client.execute(&format!("ALTER DATABASE {name} RESET synchronous_commit"))?;
     if let Some(value) = plan.template.monetary.clone() {
         let setting = Setting { role: None, name: "lc_monetary".to_owned(), value };
         client.reset_in_database(&plan.temporary, &setting)?;
@@ -329,8 +344,7 @@ pub fn in_scratch_database<T>(
     let client = Client::connect(admin, APPLICATION)?;
     let (plan, left) = make_way(&client, plan)?;
     let mut temporary = Temporary { client: &client, name: &plan.temporary, ours: false };
-    client.create_database(&plan.temporary, &plan.template)?;
-    temporary.ours = true;
+    create(&client, &plan.temporary, &plan.template, &mut temporary)?;
     client.set_comment(&plan.temporary, Some(&plan.comment))?;
     lend(&client, &plan.temporary, &plan.settings)?;
     let done = work(&admin.with_dbname(&plan.temporary));

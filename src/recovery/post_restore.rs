@@ -11,7 +11,7 @@ use crate::domain::{Backup, BackupId, CommitId, Setting, TableName};
 use crate::migrations::Tool;
 use crate::pg::{Client, ConnInfo, quote_ident, quote_literal};
 use crate::progress::Progress;
-use crate::tools::{DumpSpec, Migration, Programs, run_migrations};
+use crate::tools::{DumpSpec, LoadOptions, Migration, Programs, run_migrations};
 use crate::workspace::migration_state::FoundTable;
 
 use super::migrate_command::MigrateCommand;
@@ -31,8 +31,8 @@ pub struct PostRestore<'a> {
     pub forward: Option<MigrationPlan>,
     /// The expected schema at the end.
     pub expected: Expected,
-    /// The objects that the restore leaves out. They are not compared.
-    pub leniency: IgnoreInDiff,
+    /// The options of the load. Parts that it leaves out are not compared.
+    pub options: LoadOptions,
     /// True if a schema difference is reported and is not an error.
     pub allow_schema_difference: bool,
     /// The script that masks confidential data before anyone can connect.
@@ -159,7 +159,7 @@ impl<'a> PostRestore<'a> {
             dbname,
             forward: None,
             expected: Expected::Unknown,
-            leniency: IgnoreInDiff::default(),
+            options: LoadOptions::default(),
             allow_schema_difference: false,
             mask: None,
             programs,
@@ -253,7 +253,7 @@ impl<'a> PostRestore<'a> {
                 self.schema_of_migrations(way, target, admin, state_table.as_ref(), &schema_of)?
             }
         };
-        match diff_schemas(&expected, &schema_of(target)?, self.leniency) {
+        match diff_schemas(&expected, &schema_of(target)?, IgnoreInDiff::of(self.options)) {
             Some(diff) if !self.allow_schema_difference => {
                 Err(Error::SchemaDiffers { dbname: self.dbname.to_owned(), diff })
             }

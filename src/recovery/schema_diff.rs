@@ -3,6 +3,7 @@
 use similar::TextDiff;
 
 use super::schema_objects::summary;
+use crate::tools::LoadOptions;
 
 /// The maximum number of lines of a schema difference that are shown.
 const LINES_MAX: usize = 200;
@@ -14,15 +15,28 @@ pub struct IgnoreInDiff {
     pub owners: bool,
     /// True if privileges may differ.
     pub privileges: bool,
+    /// True if tablespaces may differ.
+    pub tablespaces: bool,
 }
 
 impl IgnoreInDiff {
+    /// Returns the parts that a load with these options leaves out.
+    pub fn of(options: LoadOptions) -> Self {
+        Self {
+            owners: options.no_owner,
+            privileges: options.no_privileges,
+            tablespaces: options.no_tablespaces,
+        }
+    }
+
     /// Returns true if the line is a statement that may differ.
     fn includes(self, line: &str) -> bool {
         let owner = line.starts_with("ALTER ") && line.contains(" OWNER TO ") && line.ends_with(';');
         let privilege =
             ["GRANT ", "REVOKE ", "ALTER DEFAULT PRIVILEGES "].iter().any(|word| line.starts_with(word));
-        (self.owners && owner) || (self.privileges && privilege)
+        // pg_dump sets the tablespace of the following objects, and of no other ones.
+        let tablespace = line.starts_with("SET default_tablespace = ") && line.ends_with(';');
+        (self.owners && owner) || (self.privileges && privilege) || (self.tablespaces && tablespace)
     }
 }
 
@@ -80,11 +94,22 @@ mod tests {
     #[test]
     fn what_was_left_out_need_not_be_there() {
         let b = A.replace("ada", "eve").replace("GRANT SELECT ON TABLE public.t TO bob;\n", "");
-        let both = IgnoreInDiff { owners: true, privileges: true };
+        let both = IgnoreInDiff { owners: true, privileges: true, tablespaces: false };
         assert_eq!(diff_schemas(A.as_bytes(), b.as_bytes(), both), None);
-        let owners = IgnoreInDiff { owners: true, privileges: false };
+        let owners = IgnoreInDiff { owners: true, ..IgnoreInDiff::default() };
         assert!(diff_schemas(A.as_bytes(), b.as_bytes(), owners).unwrap().contains("-GRANT SELECT"));
         assert!(diff_schemas(A.as_bytes(), b.as_bytes(), IgnoreInDiff::default()).is_some());
+    }
+
+    #[test]
+    fn tablespaces_are_ignored_only_on_request() {
+        let spaced = A.replace("Owner: ada", "Owner: ada; Tablespace: fast");
+        let spaced = spaced.replace("CREATE", "SET default_tablespace = fast;\n\nCREATE");
+        let ignored = IgnoreInDiff { tablespaces: true, ..IgnoreInDiff::default() };
+        assert_eq!(diff_schemas(spaced.as_bytes(), A.as_bytes(), ignored), None);
+        assert!(diff_schemas(spaced.as_bytes(), A.as_bytes(), IgnoreInDiff::default()).is_some());
+        let other = A.replace("a integer", "a bigint");
+        assert!(diff_schemas(spaced.as_bytes(), other.as_bytes(), ignored).is_some());
     }
 
     #[test]

@@ -19,7 +19,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::{Connection, Error, Format};
+use super::{Connection, Error, Format, LoadOptions};
 use crate::domain::{
     Artifact, Backup, BackupId, BackupName, BackupType, CommitId, DatabaseName, Dependency, Encryption, Line,
     Location, Metadata, Postgres, RecoveryTarget,
@@ -370,10 +370,8 @@ pub enum Target {
         connection: Connection,
         /// The major version of the server.
         server_major: u32,
-        /// True if the restoring user becomes the owner of everything.
-        no_owner: bool,
-        /// True if grants are left out.
-        no_privileges: bool,
+        /// The options.
+        options: LoadOptions,
     },
     /// A missing or empty directory that becomes a data directory.
     DataDirectory {
@@ -404,9 +402,10 @@ pub enum RestoreStep {
         artifact: String,
         /// The format of the dump.
         format: Format,
-        /// The program. It reads the dump from standard input; for a directory, its last argument
-        /// is the path.
+        /// The program. It reads the dump from standard input, or its last argument is the path.
         cmd: Box<Cmd>,
+        /// True if the program needs the dump as a file or directory.
+        needs_file: bool,
     },
     /// Runs a stored dump that is a plain script over a connection of this program. See
     /// [`super::load_script`].
@@ -415,6 +414,8 @@ pub enum RestoreStep {
         artifact: String,
         /// The target database.
         connection: Box<Connection>,
+        /// The options.
+        options: LoadOptions,
     },
     /// Writes a stored directory of a backup to disk.
     Unpack {

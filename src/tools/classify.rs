@@ -36,6 +36,8 @@ const PHRASES: &[(&str, Kind)] = &[
     ("No space left on device", Kind::DiskFull),
     ("could not extend file", Kind::DiskFull),
     ("Disk quota exceeded", Kind::DiskFull),
+    ("out of shared memory", Kind::Busy),
+    ("could not fork new process for connection", Kind::Busy),
     ("the database system is ", Kind::Busy),
     ("sorry, too many clients already", Kind::Busy),
     ("too many connections for ", Kind::Busy),
@@ -144,6 +146,10 @@ mod tests {
             Kind::ServerNewer,
         ),
         ("ERROR:  could not extend file \"base/1/2\": No space left on device", Kind::DiskFull),
+        (
+            "pg_dump: error: query failed: ERROR:  out of shared memory\nHINT:  You might need to increase max_locks_per_transaction.",
+            Kind::Busy,
+        ),
         ("pg_restore: error: relation \"Connection refused\" already exists", Kind::Other),
         ("pg_restore: error: relation \"permission denied for x\" already exists", Kind::Other),
         ("", Kind::Other),
@@ -174,7 +180,7 @@ mod tests {
     #[test]
     fn only_what_may_pass_is_tried_again() {
         let again: Vec<_> = SAID.iter().filter(|(_, kind)| kind.retry()).map(|(said, _)| said).collect();
-        assert_eq!(again.len(), 6, "{again:?}");
+        assert_eq!(again.len(), 7, "{again:?}");
         let passes = |kind: &Kind| matches!(kind, Kind::ServerUnreachable | Kind::Busy | Kind::DiskFull);
         assert!(SAID.iter().all(|(_, kind)| kind.retry() == passes(kind)));
     }

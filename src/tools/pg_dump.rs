@@ -165,7 +165,7 @@ impl Adapter for PgDump {
     }
 
     fn restore(&self, subject: &BackupRef<'_>, target: &Target) -> Result<Vec<RestoreStep>, Error> {
-        let Target::Database { connection, server_major, no_owner, no_privileges } = target else {
+        let Target::Database { connection, server_major, options } = target else {
             return Err(Error::TargetUnsupported {
                 tool: self.name().to_owned(),
                 reason: "is restored into a database, not into a data directory",
@@ -179,15 +179,13 @@ impl Adapter for PgDump {
                 reason: "has no dump among its artifacts",
             });
         };
-        let spec = RestoreSpec {
-            no_owner: *no_owner,
-            no_privileges: *no_privileges,
-            ..RestoreSpec::new(connection.clone(), format)
-        };
+        let options = *options;
+        let spec = RestoreSpec { options, ..RestoreSpec::new(connection.clone(), format) };
         let artifact = dump.name.to_string();
+        let needs_file = spec.needs_file();
         Ok(vec![match self.tools(*server_major).restore_cmd(&spec)? {
-            Some(cmd) => RestoreStep::Load { artifact, format, cmd: Box::new(cmd) },
-            None => RestoreStep::Script { artifact, connection: Box::new(connection.clone()) },
+            Some(cmd) => RestoreStep::Load { artifact, format, cmd: Box::new(cmd), needs_file },
+            None => RestoreStep::Script { artifact, connection: Box::new(connection.clone()), options },
         }])
     }
 

@@ -6,9 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::dump_check::DumpValidator;
-use super::lexer::words;
-use super::session::{ScriptLimits, Session};
-use super::splitter::{BadScript, Skip, SplitError, Splitter};
+use super::load_options::LoadOptions;
+use super::load_script::load_script;
 use super::{Connection, Error, Format, PgTools, Program};
 use crate::process::{Cmd, Running, Stdin, Stdout};
 use crate::progress::Progress;
@@ -26,13 +25,8 @@ pub struct RestoreSpec {
     pub connection: Connection,
     /// The format of the dump.
     pub format: Format,
-    /// True if the restoring user becomes the owner of everything. Unsupported for a plain script.
-    pub no_owner: bool,
-    /// True if grants are left out. Unsupported for a plain script.
-    pub no_privileges: bool,
-    /// True if `pg_restore` continues after an error. It still fails at the end and reports all
-    /// objects that it left out.
-    pub keep_going: bool,
+    /// The options.
+    pub options: LoadOptions,
     /// The time limit.
     pub deadline: Option<Duration>,
 }
@@ -41,41 +35,54 @@ impl RestoreSpec {
     /// Returns the specification for restoring a complete dump in `format` into the database behind
     /// `connection`.
     pub fn new(connection: Connection, format: Format) -> Self {
-        Self { connection, format, no_owner: false, no_privileges: false, keep_going: false, deadline: None }
+        Self { connection, format, options: LoadOptions::default(), deadline: None }
+    }
+
+    /// Returns true if pg_restore needs the dump as a file or directory: it cannot read a stream in
+    /// parallel.
+    pub(super) fn needs_file(&self) -> bool {
+        self.format == Format::Directory || self.options.parallel_jobs().is_some()
     }
 
     fn pg_restore(&self, cmd: Cmd) -> Cmd {
         let mut cmd = self.connection.apply(cmd).deadline(self.deadline).stdout(Stdout::Null);
-        if !self.keep_going {
-            cmd = cmd.args(["--single-transaction", "--exit-on-error"]);
+        // One transaction would hold the locks of all objects of the dump until its end.
+        if !self.options.keep_going {
+            cmd = cmd.arg("--exit-on-error");
         }
         cmd = cmd.arg(format!("--format={}", self.format));
-        if self.no_owner {
-            cmd = cmd.arg("--no-owner");
+        let flags = [
+            ("--no-owner", self.options.no_owner),
+            ("--no-privileges", self.options.no_privileges),
+            ("--no-tablespaces", self.options.no_tablespaces),
+        ];
+        cmd = cmd.args(flags.into_iter().filter(|(_, is_given)| *is_given).map(|(flag, _)| flag));
+        match self.options.parallel_jobs() {
+            Some(jobs) => cmd.arg(format!("--jobs={jobs}")),
+            None => cmd,
         }
-        if self.no_privileges {
-            cmd = cmd.arg("--no-privileges");
-        }
-        cmd
     }
 
-    /// Fails if owners or privileges are to be left out of a plain script.
+    /// Fails if the format does not support an option.
     fn check(&self) -> Result<(), Error> {
-        match self.format == Format::Plain && (self.no_owner || self.no_privileges) {
-            true => Err(Error::Unsupported {
-                format: self.format,
-                reason: "owners and grants cannot be left out",
-            }),
-            false => Ok(()),
+        let unsupported = |reason| Err(Error::Unsupported { format: self.format, reason });
+        if self.format == Format::Plain && (self.options.no_owner || self.options.no_privileges) {
+            return unsupported("owners and grants cannot be left out");
         }
+        if self.options.parallel_jobs().is_some()
+            && !matches!(self.format, Format::Custom | Format::Directory)
+        {
+            return unsupported("cannot be restored by parallel jobs (--jobs)");
+        }
+        Ok(())
     }
 }
 
 impl PgTools {
     /// Returns the program that restores a dump with the options of `spec`, or `None` for a plain
-    /// script, which needs no program: see [`load_script`]. The path of a directory has to be added
-    /// as the last argument; any other dump is read from standard input. Fails if the options are
-    /// unsupported or the program is missing.
+    /// script, which needs no program: see [`super::load_script`]. The path of a dump that
+    /// pg_restore needs as a file or directory has to be added as the last argument; any other dump is
+    /// read from standard input. Fails if the options are unsupported or the program is missing.
     pub fn restore_cmd(&self, spec: &RestoreSpec) -> Result<Option<Cmd>, Error> {
         spec.check()?;
         match spec.format {
@@ -94,32 +101,37 @@ impl PgTools {
         Ok(lines.filter(|line| line.first().is_some_and(u8::is_ascii_digit)).count() as u64)
     }
 
-    /// Restores the dump from `input` in one transaction. If `input` fails or is truncated, the
-    /// transaction is rolled back and this fails. Returns the number of bytes that were sent.
+    /// Restores the dump from `input`. Fails if `input` fails or is truncated, or if a statement fails.
+    /// Then the database is incomplete, and the caller drops it: a dump is not loaded in one
+    /// transaction, because a server has a limited number of locks. Returns the number of bytes that
+    /// were sent.
     pub fn restore_stream(
         &self,
         spec: &RestoreSpec,
         input: &mut dyn Read,
         progress: &dyn Progress,
     ) -> Result<u64, Error> {
-        if spec.format == Format::Directory {
+        if spec.needs_file() {
             return Err(Error::Unsupported { format: spec.format, reason: "cannot be streamed" });
         }
         match self.restore_cmd(spec)? {
             Some(cmd) => load_stream(cmd, spec.format, input, progress),
             None => {
                 let name = spec.format.artifact_name();
-                load_script(&spec.connection, name, input, spec.deadline, progress)
+                let loaded =
+                    load_script(&spec.connection, name, input, (spec.options, spec.deadline), progress)?;
+                Ok(loaded.bytes)
             }
         }
     }
 
-    /// Restores a dumped directory in one transaction. Fails if pg_restore fails.
+    /// Restores a dumped directory. Fails if pg_restore fails.
     pub fn restore_directory(&self, spec: &RestoreSpec, dir: &Path) -> Result<(), Error> {
         if spec.format != Format::Directory {
             return Err(Error::Unsupported { format: spec.format, reason: "is not a directory" });
         }
-        load_directory(spec.pg_restore(self.cmd(PROGRAM)?), dir)
+        spec.check()?;
+        load_file(spec.pg_restore(self.cmd(PROGRAM)?), dir)
     }
 }
 
@@ -141,66 +153,12 @@ pub fn load_stream(
     Ok(validator.bytes())
 }
 
-/// Runs the plain script from `input` in one transaction, over a connection of this program; see
-/// [`super::adapter::RestoreStep::Script`]. Returns and fails as [`load_stream`] does.
-pub fn load_script(
-    connection: &Connection,
-    name: &str,
-    input: &mut dyn Read,
-    deadline: Option<Duration>,
-    progress: &dyn Progress,
-) -> Result<u64, Error> {
-    let mut session = Session::open(&connection.info()?, name, ScriptLimits::new(deadline))?;
-    let mut watched = Watched { input, validator: DumpValidator::default(), progress };
-    let mut pieces = Splitter::new(&mut watched, Skip::Dump, session.standard_strings());
-    session.run("BEGIN", 1)?;
-    let mut line = 1;
-    while let Some(piece) = pieces.next().map_err(|fault| session.fault(fault))? {
-        line = piece.line;
-        match words(&piece.sql).next().map(|(_, word)| word).as_deref() {
-            // pg_dump puts large objects between these two. The script runs in one transaction already.
-            Some("begin" | "commit") if is_one_word(&piece.sql) => {}
-            Some("begin" | "start" | "commit" | "end" | "rollback" | "abort") => {
-                let reason = "a dump that begins or ends transactions".to_owned();
-                return Err(session.fault(SplitError::Script(BadScript { line, reason })));
-            }
-            _ => session.send(&piece, &mut pieces)?,
-        }
-    }
-    let standard_strings = pieces.standard_strings();
-    drop(pieces);
-    watched.validator.finish(Format::Plain, Program::PgDump)?;
-    session.is_as_expected(standard_strings, line)?;
-    session.run("COMMIT", line)?;
-    Ok(watched.validator.bytes())
-}
-
-fn is_one_word(sql: &[u8]) -> bool {
-    sql.iter().all(u8::is_ascii_alphabetic)
-}
-
-/// A reader that checks the data for completeness and reports progress.
-struct Watched<'a> {
-    input: &'a mut dyn Read,
-    validator: DumpValidator,
-    progress: &'a dyn Progress,
-}
-
-impl Read for Watched<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let n = self.input.read(buffer)?;
-        self.validator.feed(&buffer[..n]);
-        self.progress.advance(n as u64);
-        Ok(n)
-    }
-}
-
-/// Runs the program of a [`super::adapter::RestoreStep::Load`] for a dumped directory. Fails if the
-/// program fails.
-pub fn load_directory(cmd: Cmd, dir: &Path) -> Result<(), Error> {
+/// Runs the program of a [`super::adapter::RestoreStep::Load`] for a dump that it needs as a file or
+/// directory. Fails if the program fails.
+pub fn load_file(cmd: Cmd, path: &Path) -> Result<(), Error> {
     // A relative path may begin with a dash.
-    let dir = std::path::absolute(dir).map_err(|e| Error::directory(dir, e))?;
-    cmd.arg(OsString::from(dir)).run().map(drop).map_err(|error| Error::of(PROGRAM, error))
+    let path = std::path::absolute(path).map_err(|e| Error::directory(path, e))?;
+    cmd.arg(OsString::from(path)).run().map(drop).map_err(|error| Error::of(PROGRAM, error))
 }
 
 /// The result of sending the input to a program.
@@ -213,7 +171,7 @@ enum Fed {
     Broken(Error),
 }
 
-/// Sends `input` to the program. Closing the pipe lets the program commit. So the pipe is closed
+/// Sends `input` to the program. The end of the input lets the program succeed. So the pipe is closed
 /// only after the complete input was read and can be a complete dump.
 fn feed(format: Format, running: &mut Running, input: &mut dyn Read, progress: &dyn Progress) -> Fed {
     let mut pipe = running.take_stdin().expect("stdin is piped");

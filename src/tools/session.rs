@@ -216,7 +216,7 @@ fn lines_before(sql: &[u8], refusal: &Refusal) -> u64 {
 }
 
 /// Returns the beginning of a statement up to its first literal, which may be a password or other data.
-fn beginning(sql: &[u8]) -> String {
+pub(super) fn beginning(sql: &[u8]) -> String {
     let (mut at, mut shown) = (0, String::new());
     while at < sql.len() {
         let (token, end) = next_token(sql, at);

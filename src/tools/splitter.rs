@@ -157,6 +157,8 @@ pub(super) struct Splitter<R> {
     /// The maximum length of a statement.
     limit: usize,
     continued: Continued,
+    /// True if not all data of the last COPY were read.
+    has_data: bool,
 }
 
 impl<R: Read> Splitter<R> {
@@ -176,6 +178,7 @@ impl<R: Read> Splitter<R> {
             has_changed: false,
             limit: STATEMENT_MAX,
             continued: Continued::No,
+            has_data: false,
         }
     }
 
@@ -214,10 +217,19 @@ impl<R: Read> Splitter<R> {
         }
     }
 
+    /// Skips the data of the last COPY that were not read.
+    pub(super) fn skip_data(&mut self) -> Result<(), SplitError> {
+        while self.has_data {
+            self.data()?;
+        }
+        Ok(())
+    }
+
     /// Returns the next lines of the data of a COPY, or `None` at the line that ends the data.
     pub(super) fn data(&mut self) -> Result<Option<Vec<u8>>, SplitError> {
         self.release();
         if self.at_line_start && self.ends_data()? {
+            self.has_data = false;
             return Ok(None);
         }
         if self.peek(0)?.is_none() {
@@ -324,6 +336,7 @@ impl<R: Read> Splitter<R> {
             self.rest_of_line()?;
             self.release();
         }
+        self.has_data = data;
         Ok(Piece { sql, line, data })
     }
 

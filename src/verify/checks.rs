@@ -62,7 +62,7 @@ impl Checks<'_> {
         let (_, version) = tools.find(Program::PgDump).map_err(Error::of_tool)?;
         let restored =
             tools.schema_sql(&spec).map_err(|error| self.cluster.trouble(Error::of_tool(error)))?;
-        let leniency = IgnoreInDiff { owners: !self.roles, privileges: !self.roles };
+        let leniency = IgnoreInDiff { owners: !self.roles, privileges: !self.roles, tablespaces: false };
         let Some(difference) = diff_schemas(&recorded, &restored, leniency) else {
             findings.note("schema", "equal");
             return Ok(());
@@ -116,6 +116,8 @@ impl Checks<'_> {
                     rows += sum.rows;
                     wrong.extend(rows_differ(table, expected, &sum, recorded.comparable));
                 }
+                // A limit of the scratch server says nothing about the backup.
+                Err(error) if is_of_server(&error) => return Err(trouble(error)),
                 Err(pg::Error::Query { message, .. }) => wrong.push(format!("table {table}: {message}")),
                 Err(error) => return Err(trouble(error)),
             }
@@ -160,7 +162,7 @@ impl Checks<'_> {
                 }
                 // The message may quote data that a committed assertion has selected. The record is
                 // shared, so it contains only the SQLSTATE code.
-                Err(error) if error.sqlstate().is_some() => {
+                Err(error) if error.sqlstate().is_some() && !is_of_server(&error) => {
                     let code = error.sqlstate().unwrap_or_default();
                     findings.fatal(format!("error (SQLSTATE {code}): {shown}"));
                     "error".to_owned()
@@ -244,10 +246,14 @@ impl Checks<'_> {
         match output.exit.status {
             process::Status::Exited(0) => findings.note("amcheck", "passed"),
             process::Status::Exited(2) => {
-                findings.note("amcheck", "failed");
                 let said = String::from_utf8_lossy(&output.stdout).into_owned();
-                let first = said.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-                findings.fatal(format!("pg_amcheck: {}", excerpt::short(first)));
+                let Some(first) = excerpt::of_amcheck(&said) else {
+                    return Err(Error::Unsuitable {
+                        reason: format!("pg_amcheck: {}", excerpt::first_error(&said)),
+                    });
+                };
+                findings.note("amcheck", "failed");
+                findings.fatal(format!("pg_amcheck: {first}"));
             }
             _ => {
                 findings.note("amcheck", "could not be run");
@@ -256,6 +262,12 @@ impl Checks<'_> {
         }
         Ok(())
     }
+}
+
+/// Returns true if the cause of an error is the state or a limit of the server, and not the data.
+pub(super) fn is_of_server(error: &pg::Error) -> bool {
+    let is_of_machine = |error: &pg::Error| matches!(error, pg::Error::Query { message, .. } if excerpt::is_of_machine(message));
+    error.retry() || is_of_machine(error)
 }
 
 /// Returns the pattern of pg_amcheck that matches only this name.

@@ -2,6 +2,7 @@
 //! failure, and no content of a database. Pure.
 
 use crate::recovery;
+use crate::tools::classify;
 
 /// The maximum size of the server log that is kept as evidence, in bytes.
 const TAIL: usize = 4 << 10;
@@ -79,6 +80,24 @@ pub(super) fn lacks_role(stderr: &str) -> bool {
     complaint.contains("role \"") && complaint.contains("\" does not exist")
 }
 
+/// Returns true if the server log says that the kernel or an administrator has ended a process of the
+/// server. A crash of the server itself ends with another signal.
+pub(super) fn was_killed(log: &str) -> bool {
+    log.lines().any(|line| line.contains("LOG:") && line.contains("was terminated by signal 9"))
+}
+
+/// Returns the first complaint of pg_amcheck, which writes the name of a relation and then an indented
+/// message; `None` if the cause of each is the machine and not the data.
+pub(super) fn of_amcheck(said: &str) -> Option<String> {
+    let is_message = |line: &&str| line.starts_with(' ') && !line.trim().is_empty();
+    let messages: Vec<&str> = said.lines().filter(is_message).collect();
+    let is_limit = |line: &&str| line.contains("ERROR:") && (is_of_machine(line) || classify(line).retry());
+    if !messages.is_empty() && messages.iter().all(is_limit) {
+        return None;
+    }
+    Some(short(said.lines().find(|line| !line.trim().is_empty()).unwrap_or_default()))
+}
+
 /// Returns true if the cause of a complaint is the machine and not the backup.
 pub(super) fn is_of_machine(words: &str) -> bool {
     [
@@ -88,6 +107,12 @@ pub(super) fn is_of_machine(words: &str) -> bool {
         "could not map anonymous shared memory",
         "Cannot allocate memory",
         "out of memory",
+        "out of shared memory",
+        "could not fork",
+        "too many clients already",
+        "remaining connection slots",
+        // The kernel ends processes if memory is short.
+        "was terminated by signal 9",
         "Permission denied",
         "could not open extension control file",
         "is not available",
@@ -115,6 +140,29 @@ mod tests {
         let tail = log_tail(&long.repeat(1000));
         assert!(tail.len() <= TAIL && tail.len() > TAIL - 200);
         assert_eq!(log_tail(""), "");
+    }
+
+    #[test]
+    fn a_limit_of_the_machine_is_no_damage() {
+        for limit in [
+            "ERROR:  out of shared memory",
+            "ERROR: could not extend file \"base/1/2\": No space left on device",
+            "FATAL: sorry, too many clients already",
+            "LOG:  startup process (PID 7) was terminated by signal 9: Killed",
+        ] {
+            assert!(is_of_machine(limit), "{limit}");
+        }
+        assert!(!is_of_machine("ERROR: invalid page in block 3 of relation base/1/2"));
+        assert!(was_killed("2026 UTC LOG:  server process (PID 7) was terminated by signal 9: Killed\n"));
+        assert!(!was_killed(
+            "2026 UTC LOG:  server process (PID 7) was terminated by signal 11: Segmentation fault\n"
+        ));
+        assert!(!was_killed("2026 UTC WARNING:  a table was terminated by signal 9\n"));
+        let damage = "btree index \"shop.public.i\":\n    ERROR:  item order invariant violated\n";
+        let limit = "heap table \"shop.public.t\":\n    ERROR:  out of memory\n";
+        assert_eq!(of_amcheck(limit), None);
+        assert_eq!(of_amcheck(damage).unwrap(), "btree index \"shop.public.i\":");
+        assert!(of_amcheck(&format!("{limit}{damage}")).is_some() && of_amcheck("").is_some());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::domain::{Backup, RecoveryTarget};
 use crate::recovery::{self, Archiving, DataDirectory, DataOrigin, Limit};
 use crate::store::Access;
 use crate::tools::adapter::Target;
-use crate::tools::{self, Connection};
+use crate::tools::{self, Connection, LoadOptions};
 
 impl RestoreTest<'_> {
     /// Returns true if the backup is restored into a database of a running cluster. A custom tool
@@ -23,8 +23,7 @@ impl RestoreTest<'_> {
         let target = Target::Database {
             connection: Connection::default(),
             server_major: self.major()?,
-            no_owner: false,
-            no_privileges: false,
+            options: LoadOptions::default(),
         };
         match self.context.adapter.restore(self.subject, &target) {
             Ok(_) => Ok(true),

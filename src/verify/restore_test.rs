@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use super::checks::Checks;
+use super::checks::{Checks, is_of_server};
 use super::cluster::{Binaries, Cluster};
 use super::run::seconds;
 use super::scratch::Scratch;
@@ -19,7 +19,8 @@ use crate::process::{self, crash_point};
 use crate::recovery::{DataOrigin, Limit, template};
 use crate::tools::adapter::{BackupRef, RestoreStep, Target};
 use crate::tools::{
-    self, Format, GLOBALS, Kind, Statement, load_directory, load_script, load_stream, major_of,
+    self, Format, GLOBALS, Kind, LoadOptions, Program, Statement, load_file, load_script, load_stream,
+    major_of,
 };
 
 /// Disk space for an empty cluster and its temporary files, in bytes.
@@ -70,11 +71,20 @@ impl RestoreTest<'_> {
         });
         let done = done.map_err(|error| cluster.trouble(error));
         // A stopped server invalidates the verdict.
-        done.and_then(|()| cluster.check())?;
-        if cluster.has_crashed() {
+        let failure = done.and_then(|()| cluster.check()).err();
+        let has_crashed = cluster.has_crashed();
+        let failure = match failure {
+            Some(error) if !has_crashed => return Err(error),
+            other => other,
+        };
+        let log = cluster.stop();
+        if let Some(error) = limit_of(&log).or(failure) {
+            return Err(error);
+        }
+        if has_crashed {
             findings.fatal("the scratch cluster crashed");
         }
-        findings.note("log_tail", excerpt::log_tail(&cluster.stop()));
+        findings.note("log_tail", excerpt::log_tail(&log));
         Ok(())
     }
 
@@ -138,16 +148,15 @@ impl RestoreTest<'_> {
         let target = Target::Database {
             connection: cluster.connection(&dbname),
             server_major: cluster.major(),
-            no_owner: !roles,
-            no_privileges: !roles,
+            options: LoadOptions { no_owner: !roles, no_privileges: !roles, ..LoadOptions::default() },
         };
         self.context.progress.stage("restoring", self.subject.backup.size_bytes);
         for step in self.context.adapter.restore(self.subject, &target).map_err(Error::of_tool)? {
             let loaded = match step {
-                RestoreStep::Load { artifact, format, cmd } => {
+                RestoreStep::Load { artifact, format, cmd, .. } => {
                     self.load(scratch, &artifact, format, cmd.deadline(self.request.timeout))
                 }
-                RestoreStep::Script { artifact, connection } => self.load_script(&artifact, &connection),
+                RestoreStep::Script { artifact, connection, .. } => self.load_script(&artifact, &connection),
                 _ => {
                     let reason =
                         format!("a restore step of {} is not supported", self.context.adapter.name());
@@ -203,13 +212,14 @@ impl RestoreTest<'_> {
         }
         let directory = scratch.file("dump");
         self.unpack(artifact, &directory)?;
-        load_directory(cmd, &directory)
+        load_file(cmd, &directory)
     }
 
     fn load_script(&self, artifact: &str, connection: &tools::Connection) -> Result<(), tools::Error> {
         let mut input = self.subject.source()?.open(artifact).map_err(tools::Error::Place)?;
         let limit = Some(self.request.timeout);
-        load_script(connection, artifact, &mut input, limit, self.context.progress).map(drop)
+        let options = (LoadOptions::default(), limit);
+        load_script(connection, artifact, &mut input, options, self.context.progress).map(drop)
     }
 
     /// Writes the files of a dump in directory format into the directory `into`.
@@ -326,6 +336,7 @@ impl RestoreTest<'_> {
                 match statement.text().map(|sql| client.execute(sql)) {
                     Some(Ok(())) => done += 1,
                     Some(Err(error)) if is_expected(&error, role.as_deref()) => {}
+                    Some(Err(error)) if is_of_server(&error) => return Err(cluster.trouble(error.into())),
                     Some(Err(error)) => refused.push(excerpt::short(&error.to_string())),
                     None => refused.push("a statement that is not UTF-8".to_owned()),
                 }
@@ -374,6 +385,18 @@ impl RestoreTest<'_> {
     pub(super) fn backup(&self) -> &Backup {
         self.subject.backup
     }
+}
+
+/// Returns the limit of the machine that has ended a server or one of its processes, by the server log.
+fn limit_of(log: &str) -> Option<Error> {
+    if excerpt::was_killed(log) {
+        let reason = "a process of the scratch cluster was killed, possibly because memory is short";
+        return Some(Error::Unsuitable { reason: reason.to_owned() });
+    }
+    let fatal = log.lines().find(|line| line.contains("PANIC:") && excerpt::is_of_machine(line))?;
+    let stderr = excerpt::short(&fatal[fatal.find("PANIC:")?..]);
+    let (program, kind) = (Program::Postgres, tools::classify(&stderr));
+    Some(Error::Tools(tools::Error::Failed { program, kind, status: process::Status::Exited(1), stderr }))
 }
 
 /// Returns what the server said about a restore that it refused.

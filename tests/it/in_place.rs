@@ -48,8 +48,11 @@ impl History {
 
     /// Returns all databases with names that begin with that of this one.
     fn databases(&self) -> String {
-        let sql =
-            format!("select datname from pg_database where datname like '{}%' order by 1", self.database);
+        // The names of other tests may continue with a digit.
+        let sql = format!(
+            "select datname from pg_database where datname ~ '^{}([^0-9]|$)' order by 1",
+            self.database
+        );
         self.cluster.psql("postgres", &sql).replace('\n', " ")
     }
 }

@@ -48,6 +48,7 @@ mod queue;
 mod recovery;
 mod recovery_page;
 mod restore_commit;
+mod restore_options;
 mod restore_refused;
 mod restore_roles;
 mod restored;

@@ -121,7 +121,7 @@ fn a_directory_restores_to_the_same_data() {
     assert!(result.bytes > 1000);
     let target = Db::new("");
     let mut restore = RestoreSpec::new(target.connection(), Format::Directory);
-    (restore.no_owner, restore.no_privileges) = (true, true);
+    (restore.options.no_owner, restore.options.no_privileges) = (true, true);
     tools().restore_directory(&restore, &at).unwrap();
     assert_eq!(target.fingerprint(), source.fingerprint());
     let again = tools().dump_directory(&spec, &at, false).unwrap_err();
@@ -140,7 +140,7 @@ fn what_a_format_cannot_do_is_refused_before_anything_runs() {
     assert!(unsupported(nowhere.dump_to(&directory, &mut Vec::new(), &Quiet).unwrap_err()));
     assert!(unsupported(nowhere.dump_directory(&parallel, "/x".as_ref(), false).unwrap_err()));
     let mut plain = RestoreSpec::new(connection.clone(), Format::Plain);
-    plain.no_owner = true;
+    plain.options.no_owner = true;
     assert!(unsupported(nowhere.restore_stream(&plain, &mut io::empty(), &Quiet).unwrap_err()));
     let directory = RestoreSpec::new(connection, Format::Directory);
     assert!(unsupported(nowhere.restore_stream(&directory, &mut io::empty(), &Quiet).unwrap_err()));
@@ -249,7 +249,7 @@ fn failures_of_the_server_are_told_apart() {
 }
 
 #[test]
-fn an_untrustworthy_input_is_rolled_back() {
+fn an_untrustworthy_input_is_an_error() {
     struct Breaks(Cursor<Vec<u8>>);
     impl Read for Breaks {
         fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
@@ -265,14 +265,12 @@ fn an_untrustworthy_input_is_rolled_back() {
         let target = Db::new("");
         let broken = restore(&target, format, Breaks(Cursor::new(dumped.clone()))).unwrap_err();
         assert!(matches!(broken, Error::Read { .. } | Error::Place(_)), "{format}: {broken}");
-        // Even a script that is cut between two statements must not be committed.
+        // A script that is cut between two statements is not complete.
         let text = String::from_utf8_lossy(&dumped).into_owned();
         let cut = if format == Format::Plain { text.find("CREATE VIEW").unwrap() } else { dumped.len() / 2 };
         assert!(restore(&target, format, &dumped[..cut]).is_err(), "{format}");
         assert!(restore(&target, format, &b"not a dump"[..]).is_err(), "{format}");
         assert!(restore(&target, format, io::empty()).is_err(), "{format}");
-        let rows = target.sql("SELECT count(*) FROM pg_namespace WHERE nspname = 'other'");
-        assert_eq!(rows, "0", "{format}");
     }
 }
 

@@ -1,5 +1,5 @@
-//! Plain dumps, restored over a connection of this program: in every encoding, with large objects, in one
-//! transaction, and SQL only.
+//! Plain dumps, restored over a connection of this program: in every encoding, with large objects,
+//! statement by statement, and SQL only.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use pggit::process;
 use pggit::progress::{Counter, Quiet};
-use pggit::tools::{Connection, DumpSpec, Error, Format, PgTools, Programs, RestoreSpec};
+use pggit::tools::{
+    Connection, DumpSpec, Error, Format, LoadOptions, PgTools, Programs, RestoreSpec, load_script,
+};
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Options};
 
 fn tools() -> PgTools {
     Programs::new(None).for_server(15)
@@ -169,7 +171,7 @@ fn with_end(dump: &[u8], sql: &str) -> Vec<u8> {
 }
 
 #[test]
-fn large_objects_are_in_the_one_transaction() {
+fn large_objects_are_in_the_transactions_of_the_dump() {
     let source = Db::new("UTF8");
     source.sql(
         "create table names (id int, note text); select lo_from_bytea(4711, 'abc'), lo_from_bytea(0, 'xyz')",
@@ -179,13 +181,13 @@ fn large_objects_are_in_the_one_transaction() {
     let target = Db::new("UTF8");
     let error = target.restore(&with_end(&dump, "SELECT 1 / 0;")).unwrap_err();
     assert!(matches!(&error, Error::Statement { refusal, .. } if refusal.sqlstate == "22012"), "{error}");
-    let there =
-        "select count(*) from pg_largeobject_metadata; select count(*) from pg_class where relname = 'names'";
-    assert_eq!(target.sql(there), "0\n0", "all of it or nothing");
+    let target = Db::new("UTF8");
     target.restore(&dump).unwrap();
     assert_eq!(target.sql("select convert_from(lo_get(4711), 'UTF8')"), "abc");
+    let there =
+        "select count(*) from pg_largeobject_metadata; select count(*) from pg_class where relname = 'names'";
     assert_eq!(target.sql(there), "2\n1");
-    for end in ["COMMIT WORK;", "ROLLBACK;", "START TRANSACTION;", "END;"] {
+    for end in ["COMMIT WORK;", "COMMIT;", "BEGIN;", "ROLLBACK;", "START TRANSACTION;", "END;"] {
         let error = Db::new("UTF8").restore(&with_end(&dump, end)).unwrap_err();
         assert!(error.to_string().contains("a dump that begins or ends transactions"), "{end}: {error}");
     }
@@ -211,9 +213,101 @@ fn a_dump_is_for_the_server_alone() {
         let error = target.restore(&end).unwrap_err();
         let Error::Script { script, line, .. } = &error else { panic!("{error:?}") };
         assert!(script == "dump.plain.sql" && (10..lines).contains(line), "{error}");
-        assert_eq!(target.sql("select count(*) from pg_class where relname = 'names'"), "0");
+        let made = "select count(*) from pg_class where relname = 'pggit_was_here'";
+        assert_eq!(target.cluster.psql("postgres", made), "0");
     }
     assert!(!marker.exists());
+}
+
+/// Restores `dump` with `options`. Returns the objects that were left out.
+fn load(db: &Db, mut dump: &[u8], options: LoadOptions) -> Result<Vec<String>, Error> {
+    let loaded = load_script(&db.connection(), "dump.plain.sql", &mut dump, (options, None), &Quiet)?;
+    assert!(loaded.bytes > 0);
+    Ok(loaded.left_out.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn what_cannot_be_restored_is_left_out_on_request() {
+    let source = Db::new("UTF8");
+    source.sql(
+        "create table names (id int, note text); insert into names values (1, 'a'), (2, 'b'); \
+         create table other (id int primary key); insert into other values (7); \
+         select lo_from_bytea(4711, 'abc')",
+    );
+    let dump = String::from_utf8(source.dump(None)).unwrap();
+    let dump = dump.replace("CREATE TABLE public.names (", "CREATE TABLE nowhere.names (");
+    let dump = with_end(dump.as_bytes(), "CREATE VIEW public.v AS SELECT 'secret' AS a FROM public.names;");
+    let keep_going = LoadOptions { keep_going: true, ..LoadOptions::default() };
+    let target = Db::new("UTF8");
+    let left_out = load(&target, &dump, keep_going).unwrap();
+    let expected = [
+        "CREATE TABLE nowhere.names ( id integer, note text ): schema \"nowhere\" does not exist",
+        "ALTER TABLE public.names OWNER TO postgres: relation \"public.names\" does not exist",
+        "COPY public.names (id, note) FROM stdin: relation \"public.names\" does not exist",
+        "CREATE VIEW public.v AS SELECT ...: relation \"public.names\" does not exist",
+    ];
+    assert_eq!(left_out, expected);
+    assert_eq!(target.sql("select id from other; select convert_from(lo_get(4711), 'UTF8')"), "7\nabc");
+    assert!(load(&Db::new("UTF8"), &dump, LoadOptions::default()).is_err());
+    // Of a large object only the first error is shown. Its transaction is rolled back.
+    let text = String::from_utf8(source.dump(None)).unwrap();
+    let target = Db::new("UTF8");
+    let left_out =
+        load(&target, text.replace("lo_open('4711'", "lo_open('4712'").as_bytes(), keep_going).unwrap();
+    assert_eq!(left_out, ["SELECT pg_catalog.lo_open( ...: large object 4712 does not exist"]);
+    assert_eq!(target.sql("select id from other; select count(*) from pg_largeobject"), "7\n0");
+    // The data of a COPY that fails at its end are not read as statements.
+    source.sql("alter table names add constraint c check (id > 0)");
+    let dump = source.dump(None);
+    let dump = String::from_utf8(dump).unwrap().replace("1\ta", "-1\tDROP TABLE public.other;");
+    let target = Db::new("UTF8");
+    let left_out = load(&target, dump.as_bytes(), keep_going).unwrap();
+    assert_eq!(left_out.len(), 1, "{left_out:?}");
+    assert!(left_out[0].starts_with("COPY public.names (id, note) FROM stdin: new row"), "{left_out:?}");
+    assert_eq!(target.sql("select id from other; select count(*) from names"), "7\n0");
+}
+
+#[test]
+fn a_limit_of_the_server_leaves_nothing_out() {
+    let source = Db::new("UTF8");
+    source.sql("create table names (id int)");
+    let raise = "DO $$BEGIN RAISE 'x' USING ERRCODE = '53200'; END$$;";
+    let keep_going = LoadOptions { keep_going: true, ..LoadOptions::default() };
+    let error = load(&Db::new("UTF8"), &with_end(&source.dump(None), raise), keep_going).unwrap_err();
+    assert!(error.retry() && error.to_string().contains("53200"), "{error}");
+}
+
+#[test]
+fn a_dump_with_more_objects_than_the_server_has_locks_is_loaded() {
+    let options = Options::default().setting("max_locks_per_transaction=10").setting("max_connections=10");
+    let cluster = Arc::new(options.start());
+    cluster.psql("postgres", "create database many");
+    let db = Db { cluster, name: "many".to_owned() };
+    let tables: String =
+        (0..2000).map(|n| format!("CREATE TABLE public.t{n} (id integer PRIMARY KEY, a text);\n")).collect();
+    let source = Db::new("UTF8");
+    let dump = with_end(&source.dump(None), &tables);
+    let at_once = format!("begin; {tables} commit");
+    let said = String::from_utf8(db.cluster.try_psql(&db.name, &at_once).stderr).unwrap();
+    assert!(said.contains("out of shared memory"), "{said}");
+    db.restore(&dump).unwrap();
+    assert_eq!(db.sql("select count(*) from pg_class where relkind = 'r' and relname ~ '^t[0-9]'"), "2000");
+}
+
+#[test]
+fn tablespaces_are_left_out_on_request() {
+    let source = Db::new("UTF8");
+    source.sql("create table names (id int)");
+    let dump = with_end(
+        &source.dump(None),
+        "SET default_tablespace = nowhere;\nCREATE TABLE public.spaced (id integer);",
+    );
+    let error = load(&Db::new("UTF8"), &dump, LoadOptions::default()).unwrap_err();
+    assert!(error.to_string().contains("default_tablespace"), "{error}");
+    let target = Db::new("UTF8");
+    let left_out = load(&target, &dump, LoadOptions { no_tablespaces: true, ..LoadOptions::default() });
+    assert_eq!(left_out.unwrap(), [""; 0]);
+    assert_eq!(target.sql("select count(*) from spaced"), "0");
 }
 
 #[test]

@@ -32,6 +32,10 @@ const RULES: &[(&str, &[Rule])] = &[
         "git pggit backup restore v1.9 --into shop_1_9",
         &[Gives("shop_1_9", "select count(*) from orders", "100")],
     ),
+    (
+        "git pggit backup restore nightly --into what_is_left --keep-going",
+        &[Gives("what_is_left", "select count(*) from orders", "100")],
+    ),
     ("git pggit backup plan v1.9 --in-place --disconnect", &[Runs]),
     (
         "git pggit backup restore v1.9 --in-place --force --disconnect",

@@ -102,7 +102,8 @@ pub struct RestoredDatabase {
     pub schema_compared_with: Option<String>,
     /// The difference between the two schemas; null if there is none or they were not compared.
     pub schema_difference: Option<String>,
-    /// Objects that were left out, because they need objects that are not restored.
+    /// Objects that were left out, with the messages of the server: they cannot be restored, or need objects
+    /// that are not restored.
     pub left_out: Vec<String>,
     /// The reason why the commit is not recorded in the database, in words; null if it is.
     pub not_marked: Option<String>,

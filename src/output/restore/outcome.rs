@@ -22,7 +22,7 @@ impl RestoredDatabase {
             proof: (&outcome.proof).into(),
             schema_compared_with: outcome.schema.as_ref().map(|schema| schema.with.clone()),
             schema_difference: outcome.schema.as_ref().and_then(|schema| schema.difference.clone()),
-            left_out: made.left_out.clone(),
+            left_out: made.left_out.iter().map(ToString::to_string).collect(),
             not_marked: made.not_marked.clone(),
             roles: made.roles.as_ref().map(|roles| RestoredRoles {
                 made: roles.made.clone(),
@@ -78,7 +78,7 @@ pub fn print_database(target: &Target, outcome: &RestoreOutcome, made: &CreatedD
         roles.left_out.iter().for_each(|what| ui.warning(what));
     }
     for what in &made.left_out {
-        ui.warning(&format!("left out, because it needs objects that are not restored: {what}"));
+        ui.warning(&format!("left out: {what}"));
     }
     let (size, backup, dbname) = (human_bytes(outcome.bytes), &target.entry.backup, made.info.dbname());
     let (name, short) = (&backup.name, backup.commit.short());

@@ -28,8 +28,8 @@ use crate::process::crash_point;
 use crate::progress::Quiet;
 use crate::store::{Access, StoredBackup};
 use crate::tools::adapter::{BackupRef, Source};
-use crate::tools::{self, Adapter, Connection, DumpSpec, PgTools, RestoreSpec};
-use selection::{Resolved, left_out};
+use crate::tools::{self, Adapter, Connection, DumpSpec, LeftOut, LoadOptions, PgTools, RestoreSpec};
+use selection::Resolved;
 use temp_cluster::TempClusterDir;
 
 pub use selection::Selection;
@@ -74,7 +74,7 @@ pub enum BackupSource<'a> {
 /// The result of a copy; the fields have the same meaning as in [`Restored`].
 struct Copied {
     difference: Option<String>,
-    left_out: Vec<String>,
+    left_out: Vec<LeftOut>,
     not_marked: Option<String>,
 }
 
@@ -215,8 +215,12 @@ impl PartialRestore<'_> {
                 false => None,
             };
             let settings = Client::connect(&source, APPLICATION)?.database_settings(source.dbname())?;
-            let copied =
-                self.copy(&server.connection(&self.dbname), &source, post_restore.lends(&settings))?;
+            let copied = self.copy(
+                &server.connection(&self.dbname),
+                &source,
+                post_restore.lends(&settings),
+                Vec::new(),
+            )?;
             *restored.borrow_mut() = Some(self.done(copied, roles));
             Ok(())
         };
@@ -237,7 +241,8 @@ impl PartialRestore<'_> {
         let post_restore = &self.post_restore;
         let whole = Restore {
             post_restore: PostRestore {
-                leniency: post_restore.leniency,
+                // Other objects of the dump do not prevent the restore of a part.
+                options: LoadOptions { keep_going: !self.selection.is_all(), ..post_restore.options },
                 ..PostRestore::nowhere(
                     post_restore.backup,
                     post_restore.dbname,
@@ -261,10 +266,10 @@ impl PartialRestore<'_> {
         );
         let copied = in_scratch_database(&self.admin, &scratch, |source| {
             let major = Client::connect(source, APPLICATION)?.facts()?.major;
-            whole.load_into(source, major)?;
+            let lost = whole.load_into(source, major)?;
             crash_point("recovery.whole");
             // A dump contains no settings of the database.
-            self.copy(&Connection::from(source), source, post_restore.settings())
+            self.copy(&Connection::from(source), source, post_restore.settings(), lost)
         })?;
         Ok(self.done(copied, roles))
     }
@@ -292,15 +297,17 @@ impl PartialRestore<'_> {
     }
 
     /// Copies the part from the source database, which programs reach by `connection`, into the new
-    /// database. `settings` are the settings of the original database.
+    /// database. `settings` are the settings of the original database, and `lost` the objects that the
+    /// source database lacks.
     fn copy(
         &self,
         connection: &Connection,
         source: &ConnInfo,
         settings: &[Setting],
+        lost: Vec<LeftOut>,
     ) -> Result<Copied, Error> {
         let (post_restore, from) = (&self.post_restore, Client::connect(source, APPLICATION)?);
-        let (resolved, facts) = (self.selection.resolve(&from)?, from.facts()?);
+        let (resolved, facts) = (self.available(&from, &lost)?, from.facts()?);
         let like = Template::like(&facts);
         let major = Client::connect(&self.admin, APPLICATION)?.facts()?.major;
         let version = major.max(facts.major);
@@ -333,12 +340,46 @@ impl PartialRestore<'_> {
                 };
                 match missing.is_empty() {
                     true => Ok(()),
-                    false => Err(Error::NotTaken { missing, why: std::mem::take(&mut left_out) }),
+                    false => Err(Error::NotTaken { missing, why: shown(&std::mem::take(&mut left_out)) }),
                 }
             }
         };
         let not_marked = into_new_database(&self.admin, &self.plan(like, settings), work, &crash_point)?;
+        let left_out = lost.into_iter().chain(left_out).collect();
         Ok(Copied { difference, left_out, not_marked })
+    }
+
+    /// Finds the selected objects in the source database. Fails if one of them is not complete there,
+    /// because it is among the objects that the source database lacks.
+    fn available(&self, from: &Client, lost: &[LeftOut]) -> Result<Resolved, Error> {
+        if lost.iter().any(LeftOut::is_count) {
+            return Err(self.refuse("too many of its objects cannot be restored to know the state of one"));
+        }
+        if let Some(one) = lost.iter().find(|one| one.lacks_role()) {
+            return Err(Error::LacksRole { what: one.to_string() });
+        }
+        let not_taken = |name: &str, is_cause: &dyn Fn(&LeftOut) -> bool| {
+            let why: Vec<String> = lost.iter().filter(|one| is_cause(one)).map(ToString::to_string).collect();
+            match why.is_empty() {
+                true => Ok(()),
+                false => Err(Error::NotTaken { missing: vec![name.to_owned()], why }),
+            }
+        };
+        let (schemas, tables) = (&self.selection.schemas, &self.selection.tables);
+        for name in schemas.iter().chain(tables.iter().map(|table| &table.name)) {
+            not_taken(name, &|one| one.is_table(name))?;
+        }
+        let resolved = self.selection.resolve(from)?;
+        if lost.is_empty() {
+            return Ok(resolved);
+        }
+        for (schema, name, _) in self.selection.filled(&resolved, from)? {
+            let shown = format!("{}.{}", quote_ident(&schema), quote_ident(&name));
+            not_taken(&shown, &|one| {
+                one.takes_rows_of(&name) || (!tables.is_empty() && one.is_content_of(&name))
+            })?;
+        }
+        Ok(resolved)
     }
 
     /// Pipes `pg_dump` of the source into `pg_restore` of the target. Returns the objects that were
@@ -349,7 +390,7 @@ impl PartialRestore<'_> {
         dump: &DumpSpec,
         target: &ConnInfo,
         resolved: &Resolved,
-    ) -> Result<Vec<String>, Error> {
+    ) -> Result<Vec<LeftOut>, Error> {
         let (post_restore, all) = (&self.post_restore, self.selection.is_all());
         post_restore.progress.stage("copying", None);
         for schema in &resolved.schemas {
@@ -357,9 +398,7 @@ impl PartialRestore<'_> {
             Client::connect(target, APPLICATION)?.execute(&sql)?;
         }
         let restore = RestoreSpec {
-            no_owner: post_restore.leniency.owners,
-            no_privileges: post_restore.leniency.privileges,
-            keep_going: !all,
+            options: LoadOptions { keep_going: !all, jobs: None, ..post_restore.options },
             ..RestoreSpec::new(Connection::from(target), DumpFormat::Custom)
         };
         let (mut reader, mut writer) =
@@ -376,7 +415,7 @@ impl PartialRestore<'_> {
         });
         match (restored, dumped) {
             (Err(tools::Error::Failed { stderr, .. }), Ok(_)) if !all && is_tolerable(&stderr) => {
-                Ok(left_out(&stderr).unwrap_or_default())
+                Ok(LeftOut::all(&stderr).unwrap_or_default())
             }
             (Err(error @ tools::Error::Failed { .. }), _) => Err(error.into()),
             (_, Err(error)) | (Err(error), Ok(_)) => Err(error.into()),
@@ -388,6 +427,9 @@ impl PartialRestore<'_> {
 /// Returns true if all errors are about objects outside the part. Missing roles are checked
 /// separately.
 fn is_tolerable(stderr: &str) -> bool {
-    let lacks_role = |what: &String| what.contains("role \"") && what.contains("\" does not exist");
-    left_out(stderr).is_some_and(|all| !all.iter().any(lacks_role))
+    LeftOut::all(stderr).is_some_and(|all| !all.iter().any(LeftOut::lacks_role))
+}
+
+fn shown(left_out: &[LeftOut]) -> Vec<String> {
+    left_out.iter().map(ToString::to_string).collect()
 }

@@ -78,7 +78,11 @@ impl Selection {
 
     /// Returns the schema and the name of each selected table and materialized view, and whether it
     /// has rows.
-    fn filled(&self, resolved: &Resolved, client: &Client) -> Result<Vec<(String, String, bool)>, Error> {
+    pub(super) fn filled(
+        &self,
+        resolved: &Resolved,
+        client: &Client,
+    ) -> Result<Vec<(String, String, bool)>, Error> {
         let names = |all: &mut dyn Iterator<Item = String>| all.collect::<Vec<_>>().join(", ");
         let which = match self.schemas.is_empty() {
             true => {
@@ -93,15 +97,18 @@ impl Selection {
             }
         };
         let sql = format!(
-            "SELECT n.nspname, c.relname FROM pg_catalog.pg_class AS c \
+            "SELECT n.nspname, c.relname, c.relispopulated FROM pg_catalog.pg_class AS c \
              JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
              WHERE c.relkind IN ('r', 'm') AND {which} ORDER BY 1, 2"
         );
         let mut all = Vec::new();
         for mut row in client.query(&sql)? {
+            // A materialized view that is not populated cannot be read.
+            let is_populated = row.pop().flatten().as_deref() == Some("t");
             let (Some(Some(name)), Some(Some(schema))) = (row.pop(), row.pop()) else { continue };
             let one = format!("{}.{}", quote_ident(&schema), quote_ident(&name));
-            let has_rows = !client.query(&format!("SELECT 1 FROM ONLY {one} LIMIT 1"))?.is_empty();
+            let has_rows =
+                is_populated && !client.query(&format!("SELECT 1 FROM ONLY {one} LIMIT 1"))?.is_empty();
             all.push((schema, name, has_rows));
         }
         Ok(all)
@@ -124,69 +131,5 @@ impl Selection {
         Ok(missing
             .map(|(schema, name, _)| format!("{}.{}", quote_ident(schema), quote_ident(name)))
             .collect())
-    }
-}
-
-/// The maximum length of a statement in a message.
-const STATEMENT: usize = 160;
-
-/// Returns the objects that `pg_restore` could not create, with its error messages. Returns `None` if
-/// `pg_restore` stopped early.
-pub(super) fn left_out(stderr: &str) -> Option<Vec<String>> {
-    let mut found: Vec<(String, String)> = Vec::new();
-    let (mut in_statement, mut ended) = (false, false);
-    for line in stderr.lines() {
-        if let Some(said) = line.strip_prefix("pg_restore: ") {
-            in_statement = false;
-            ended |= said.contains("errors ignored on restore");
-            let Some((before, why)) = said.split_once("ERROR:") else { continue };
-            let before = before.trim_start_matches("error: ").trim().trim_end_matches(':');
-            let what = if before == "could not execute query" { "" } else { before };
-            found.push((what.to_owned(), why.trim().to_owned()));
-        } else if let (Some(sql), Some((what, _))) = (line.strip_prefix("Command was: "), found.last_mut()) {
-            (in_statement, *what) = (true, sql.trim().to_owned());
-        } else if let (true, Some((what, _))) = (in_statement, found.last_mut()) {
-            let line = line.trim();
-            if !line.is_empty() && what.len() < STATEMENT {
-                what.push(' ');
-                what.push_str(line);
-            }
-        }
-    }
-    // A new database has a schema `public` from the start, and may have extensions.
-    let made = ["CREATE SCHEMA ", "CREATE EXTENSION "];
-    found.retain(|(what, why)| {
-        !(why.ends_with("already exists") && made.iter().any(|begin| what.starts_with(begin)))
-    });
-    let words = |(what, why): (String, String)| match what.char_indices().nth(STATEMENT) {
-        _ if what.is_empty() => why,
-        Some((cut, _)) => format!("{}…: {why}", &what[..cut]),
-        None => format!("{}: {why}", what.trim_end_matches(';')),
-    };
-    ended.then(|| found.into_iter().map(words).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_left_out_is_named() {
-        let said = "pg_restore: error: could not execute query: ERROR:  relation \"x\" does not exist\n\
-                    Command was: ALTER TABLE ONLY public.b\n    ADD CONSTRAINT f FOREIGN KEY (i) REFERENCES x(i);\n\n\n\
-                    pg_restore: error: could not execute query: ERROR:  schema \"public\" already exists\n\
-                    Command was: CREATE SCHEMA public;\n\n\n\
-                    pg_restore: error: COPY failed for table \"t\": ERROR:  division by zero\n\
-                    CONTEXT:  COPY t, line 1: \"secret\"\n\
-                    pg_restore: warning: errors ignored on restore: 3\n";
-        assert_eq!(
-            left_out(said).unwrap(),
-            [
-                "ALTER TABLE ONLY public.b ADD CONSTRAINT f FOREIGN KEY (i) REFERENCES x(i): \
-                 relation \"x\" does not exist",
-                "COPY failed for table \"t\": division by zero"
-            ]
-        );
-        assert_eq!(left_out("pg_restore: error: could not read from input file: end of file\n"), None);
     }
 }

@@ -5,7 +5,8 @@ use super::{Proof, RestoredState, SchemaComparison, Target, admin_of};
 use crate::domain::Owner;
 use crate::pg::{Client, ConnInfo, quote_ident};
 use crate::progress::Progress;
-use crate::recovery::{CloneLabel, Error, IgnoreInDiff, PostRestore, Restore, sweep_clones};
+use crate::recovery::{CloneLabel, Error, PostRestore, Restore, sweep_clones};
+use crate::tools::LoadOptions;
 use crate::workspace::{Workspace, connect, places, store};
 
 /// A request for a clone.
@@ -18,10 +19,8 @@ pub struct CopyRequest<'a> {
     pub owner: Option<Owner>,
     /// True if sessions may write by default.
     pub writable: bool,
-    /// True if owners are not restored.
-    pub no_owner: bool,
-    /// True if privileges are not restored.
-    pub no_privileges: bool,
+    /// The options of the restore.
+    pub options: LoadOptions,
     /// True if a schema difference is reported and is not an error.
     pub allow_schema_difference: bool,
 }
@@ -65,7 +64,7 @@ impl CopyRequest<'_> {
         let (programs, staging) = (workspace.programs()?, store::staging(workspace)?);
         let restore = Restore {
             post_restore: PostRestore {
-                leniency: IgnoreInDiff { owners: self.no_owner, privileges: self.no_privileges },
+                options: self.options,
                 forward: target.forward.clone(),
                 expected: target.expected.clone(),
                 allow_schema_difference: self.allow_schema_difference,

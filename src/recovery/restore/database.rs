@@ -81,10 +81,10 @@ impl DatabaseRestore<'_> {
         let state = is_whole
             .then(|| RestoredState::read(&info, database, self.target.commit, self.workspace))
             .flatten();
-        let proof = if is_whole {
-            Proof::of(self.target, schema.as_ref(), state.as_ref(), self.workspace)
-        } else {
-            Proof::of_part()
+        let proof = match (is_whole, restored.left_out.is_empty()) {
+            (true, true) => Proof::of(self.target, schema.as_ref(), state.as_ref(), self.workspace),
+            (true, false) => Proof::of_incomplete(&restored.left_out),
+            (false, _) => Proof::of_part(),
         };
         RestoreOutcome {
             commit: post_restore.commit().clone(),
@@ -104,6 +104,20 @@ impl DatabaseRestore<'_> {
         }
     }
 
+    /// Fails if an option has no effect on this restore.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let (backup, destination) = (self.backup(), self.destination);
+        let options = [("--jobs", destination.jobs.is_some()), ("--keep-going", destination.keep_going)];
+        if let Some((option, _)) = options.into_iter().find(|(_, given)| *given && !is_dump(backup)) {
+            let tool = backup.tool.name.to_string();
+            return Err(Refusal::NotADump { option, backup: backup.id, tool }.into());
+        }
+        if destination.keep_going && self.target.forward.is_some() {
+            return Err(Refusal::MigrationsOfIncomplete { commit: backup.commit.clone() }.into());
+        }
+        Ok(())
+    }
+
     /// Returns true if the restore needs more than a load of a dump.
     fn is_partial(&self) -> bool {
         let destination = self.destination;
@@ -117,7 +131,7 @@ impl DatabaseRestore<'_> {
     fn post_restore<'b>(&'b self, progress: &'b dyn Progress) -> Result<PostRestore<'b>, Error> {
         let staging = store::staging(self.workspace)?;
         Ok(PostRestore {
-            leniency: self.destination.leniency(),
+            options: self.destination.options(),
             forward: self.target.forward.clone(),
             expected: self.target.expected.clone(),
             allow_schema_difference: self.allow_schema_difference,

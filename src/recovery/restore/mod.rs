@@ -28,7 +28,7 @@ use crate::config::{Origin, Setting, Tool};
 use crate::domain::{Backup, BackupId, CommitId, DatabaseName, RecoveryTarget};
 use crate::ledger::Entry;
 use crate::pg::ConnInfo;
-use crate::tools::{Adapter, Programs};
+use crate::tools::{Adapter, LeftOut, Programs};
 use crate::workspace::{Workspace, connect};
 
 use super::{Archiving, DetachedServer, Error, PlannedStep, Roles};
@@ -94,13 +94,20 @@ pub struct CreatedDatabase {
     pub info: ConnInfo,
     /// The roles that were created and kept, if roles were requested.
     pub roles: Option<Roles>,
-    /// The objects that could not be created, because they refer to objects outside the restored
-    /// part.
-    pub left_out: Vec<String>,
+    /// The objects that could not be restored: because they refer to objects outside the restored part,
+    /// or because they cannot be restored at all.
+    pub left_out: Vec<LeftOut>,
     /// The reason why the database is not marked with its commit, if it should be.
     pub not_marked: Option<String>,
     /// A description of the part of the original database; `None` if it is the whole database.
     pub part: Option<String>,
+}
+
+impl CreatedDatabase {
+    /// Returns true if it is a whole database that lacks objects of the dump.
+    pub fn is_incomplete(&self) -> bool {
+        self.part.is_none() && !self.left_out.is_empty()
+    }
 }
 
 /// A data directory that was created.

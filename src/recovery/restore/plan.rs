@@ -45,8 +45,9 @@ impl<'a> RestorePlan<'a> {
             until => Target::find_for_point(&query, until, workspace)?,
         };
         let plan = Self { programs: workspace.programs()?, request, target, workspace };
-        if let Kind::Directory(restore) = plan.kind() {
-            restore.check()?;
+        match plan.kind() {
+            Kind::Database(restore) => restore.check()?,
+            Kind::Directory(restore) => restore.check()?,
         }
         Ok(plan)
     }
@@ -59,6 +60,11 @@ impl<'a> RestorePlan<'a> {
     /// Returns the request.
     pub fn request(&self) -> &RestoreRequest {
         &self.request
+    }
+
+    /// Returns true if objects that cannot be restored are left out.
+    pub fn keeps_going(&self) -> bool {
+        matches!(&self.request.destination, Destination::Database(database) if database.keep_going)
     }
 
     /// Describes the steps, and what prevents them now. Nothing is changed.
@@ -113,6 +119,7 @@ impl<'a> RestorePlan<'a> {
             Created::Database(made) => {
                 let mut more = vec![("size_bytes", outcome.bytes.into()), ran];
                 more.extend(made.part.clone().map(|part| ("part", part.into())));
+                more.extend(made.is_incomplete().then(|| ("objects_missing", made.left_out.len().into())));
                 (location_of_database(&made.info), more)
             }
             Created::Directory(made) => {

@@ -6,8 +6,12 @@ use crate::git::Oid;
 use crate::migrations::Tool;
 use crate::pg::{Client, ConnInfo};
 use crate::recovery::Expected;
+use crate::tools::LeftOut;
 use crate::workspace::migrations::examine;
 use crate::workspace::{Workspace, connect};
+
+/// The maximum number of missing objects that a proof names.
+const NAMED_MAX: usize = 10;
 
 named_enum! {
     /// The level of a proof, the strongest first.
@@ -143,6 +147,15 @@ impl Proof {
             }
             _ => Self::of(target, schema, None, workspace),
         }
+    }
+
+    /// Returns the proof of a database that lacks these objects.
+    pub(super) fn of_incomplete(left_out: &[LeftOut]) -> Self {
+        let mut labels: Vec<String> = left_out.iter().take(NAMED_MAX).map(LeftOut::label).collect();
+        if let Some(more @ 1..) = left_out.len().checked_sub(NAMED_MAX) {
+            labels.push(format!("and {more} more"));
+        }
+        Self::none(format!("objects are missing: {}", labels.join(", ")))
     }
 
     /// Returns the proof of a part of a database, which is at no commit.

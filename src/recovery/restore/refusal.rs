@@ -138,6 +138,22 @@ pub enum Refusal {
         /// The commit of the backup.
         commit: CommitId,
     },
+    /// The option is only for dumps.
+    #[error("{option} is only for dumps: backup {backup} was made by {tool}")]
+    NotADump {
+        /// The option.
+        option: &'static str,
+        /// The backup.
+        backup: BackupId,
+        /// The tool.
+        tool: String,
+    },
+    /// A database that may lack objects cannot be migrated.
+    #[error("a database that may lack objects cannot be migrated from commit {}", commit.short())]
+    MigrationsOfIncomplete {
+        /// The commit of the backup.
+        commit: CommitId,
+    },
     /// The backup is a dump of another database.
     #[error("backup {backup} is a dump of database {dbname:?}")]
     OtherDatabase {

@@ -1,12 +1,14 @@
 //! Restore requests: the backup or commit, the destination, and the options.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::target::TargetQuery;
 use crate::domain::{DatabaseName, Line, RecoveryTarget, TableName};
-use crate::recovery::{Archiving, IgnoreInDiff, Selection};
+use crate::recovery::{Archiving, Selection};
+use crate::tools::LoadOptions;
 
 /// The version of the request format. The journal of an in-place restore contains a request.
 pub(super) const VERSION: u32 = 1;
@@ -69,6 +71,15 @@ pub struct DatabaseDestination {
     pub no_owner: bool,
     /// True if privileges are not restored.
     pub no_privileges: bool,
+    /// True if everything is restored into the default tablespace of the database.
+    #[serde(default)]
+    pub no_tablespaces: bool,
+    /// True if objects that cannot be restored are left out.
+    #[serde(default)]
+    pub keep_going: bool,
+    /// The number of parallel jobs; one if `None`.
+    #[serde(default)]
+    pub jobs: Option<NonZeroU32>,
     /// True if the sessions of others in a replaced database are terminated.
     pub disconnect: bool,
 }
@@ -99,9 +110,15 @@ impl DatabaseDestination {
         Selection { schemas: self.schemas.clone(), tables: self.tables.clone() }
     }
 
-    /// Returns the schema differences that follow from the omitted parts.
-    pub(super) fn leniency(&self) -> IgnoreInDiff {
-        IgnoreInDiff { owners: self.no_owner, privileges: self.no_privileges }
+    /// Returns the options of the load.
+    pub(super) fn options(&self) -> LoadOptions {
+        LoadOptions {
+            no_owner: self.no_owner,
+            no_privileges: self.no_privileges,
+            no_tablespaces: self.no_tablespaces,
+            keep_going: self.keep_going,
+            jobs: self.jobs,
+        }
     }
 }
 

@@ -57,7 +57,6 @@ const FIXED: &[Setting] = &[
     ("max_connections", "20"),
     ("shared_buffers", "64MB"),
     ("maintenance_work_mem", "64MB"),
-    ("max_locks_per_transaction", "1024"),
     ("jit", "off"),
     // The server log is evidence and must not contain data from tables.
     ("log_destination", "stderr"),
@@ -72,13 +71,20 @@ const FIXED: &[Setting] = &[
     ("lc_messages", "C"),
 ];
 
+/// The locks of a server on a new data directory: 8192 for each of 32 processes. pg_dump locks all
+/// tables of a database in one transaction. A lock takes about 300 bytes of shared memory.
+const LOCKS: Setting = ("max_locks_per_transaction", "8192");
+
+/// The locks of a server on a restored data directory, which has them for 1000 prepared transactions,
+/// too: see [`PRIVATE_RESTORED`].
+const LOCKS_RESTORED: Setting = ("max_locks_per_transaction", "1024");
+
 /// The settings of a data directory that is discarded. They save resources of the machine.
-const THROWN_AWAY: &[Setting] = &[
-    ("fsync", "off"),
-    ("full_page_writes", "off"),
-    ("synchronous_commit", "off"),
-    ("max_wal_size", "256MB"),
-];
+const THROWN_AWAY: &[Setting] =
+    &[("fsync", "off"), ("full_page_writes", "off"), ("synchronous_commit", "off")];
+
+/// The size of the WAL of a restored data directory that is discarded.
+const MAX_WAL_SIZE: Setting = ("max_wal_size", "256MB");
 
 /// The settings of a data directory that is kept.
 const KEPT: &[Setting] = &[("fsync", "on"), ("full_page_writes", "on"), ("synchronous_commit", "on")];
@@ -119,19 +125,24 @@ pub(super) fn settings(
     add(&private);
     add(FIXED);
     if is_restored {
-        add(&[("recovery_target_action", "promote")]);
+        add(&[("recovery_target_action", "promote"), LOCKS_RESTORED]);
+    } else {
+        add(&[LOCKS]);
     }
     match origin {
         DataOrigin::Initdb => {
             add(THROWN_AWAY);
-            add(&[("wal_level", "minimal"), ("max_wal_senders", "0")]);
+            // A dump is loaded in many transactions, so its rows are in the WAL.
+            add(&[("wal_level", "minimal"), ("max_wal_senders", "0"), ("max_wal_size", "64MB")]);
         }
         DataOrigin::ScratchRestore => {
             add(THROWN_AWAY);
+            add(&[MAX_WAL_SIZE]);
             UNSET.iter().for_each(|name| add(&[(name, "")]));
         }
         DataOrigin::ScratchWithWal => {
             add(THROWN_AWAY);
+            add(&[MAX_WAL_SIZE]);
             // If there is another user, the WAL was copied: that user may be unable to read the
             // repository of the tool.
             if server_env.user.is_some() {

@@ -109,6 +109,29 @@ fn a_full_disk_is_no_fault_of_the_backup() {
 }
 
 #[test]
+fn a_limit_of_the_scratch_cluster_is_no_verdict() {
+    let tested = Tested::new();
+    tested.back_up(&[]);
+    let killed = "for a in \"$@\"; do case $a in --host=*|--port=*|--username=*) to=\"$to $a\";; esac; done; \
+                  sql=\"select pid from pg_stat_activity where backend_type = 'background writer'\"; \
+                  kill -9 \"$(\"$(dirname \"$real\")/psql\" $to -XAtc \"$sql\" postgres)\"; sleep 1; exit 1";
+    let locks = "cat >/dev/null; echo 'pg_restore: error: could not execute query: ERROR:  out of shared memory' >&2; exit 1";
+    let memory = "printf 'heap table \"shop.public.t\":\\n    ERROR:  out of memory\\n'; exit 2";
+    for (program, script, status, words) in [
+        ("pg_restore", locks, 17, "out of shared memory"),
+        ("pg_amcheck", memory, 13, "out of memory"),
+        ("pg_amcheck", killed, 13, "a process of the scratch cluster was killed"),
+    ] {
+        let dir = tested.with_program(program, script);
+        let output = tested.verify(&RESTORE_TEST).fails(status);
+        assert!(output.stderr_text().contains(words), "{}", output.snapshot());
+        assert_eq!(tested.verifications().len(), 0, "{words}");
+        tested.assert_clean();
+        fs::remove_dir_all(dir).unwrap();
+    }
+}
+
+#[test]
 fn ctrl_c_ends_everything_and_records_nothing() {
     let tested = Tested::new();
     tested.back_up(&[]);

@@ -35,10 +35,14 @@ use super::restore_rows::RowsArgs;
 /// the commit, else with the result of all its migrations in an empty database.
 ///
 /// All data is compared with its digests before it is used; plain files even before
-/// the server gets a command. The database is created under a temporary name, filled
-/// in one transaction, marked with its commit, and renamed when it is complete. Without
-/// --in-place no existing database is changed. If the restore fails, the new database
-/// is dropped.
+/// the server gets a command. The database is created under a temporary name, filled,
+/// marked with its commit, and renamed when it is complete. Without --in-place no
+/// existing database is changed. If the restore fails, the new database is dropped.
+/// A dump is loaded in many transactions, so that the locks of the server suffice for
+/// any number of objects.
+///
+/// With --keep-going, objects of a dump that cannot be restored are left out. Each is
+/// named, the database is not marked with a commit, and the exit status is 1.
 ///
 /// --in-place with --force replaces the existing database or data directory. The new
 /// one is created beside the old one; then the two are swapped atomically. The old one
@@ -90,6 +94,8 @@ EXAMPLES
     git pggit backup restore nightly --into old_orders --table shop.orders
     git pggit backup restore nightly --table orders --back-into shop --dry-run
     git pggit backup restore nightly --table orders --back-into shop --where 'customer = 7'
+    git pggit backup restore nightly --into what_is_left --keep-going
+    git pggit backup restore nightly --into shop_2 --jobs 4 --no-tablespaces
     git pggit backup restore latest --to /var/lib/postgresql/15/copy
     git pggit backup restore v1.9 --to /srv/shop_1_9
     git pggit backup restore latest --to /srv/copy --at '2026-11-21T03:40:00Z'

@@ -1,6 +1,7 @@
 //! The arguments of `git pggit backup restore` and `git pggit backup plan`.
 
 use std::ffi::{OsStr, OsString};
+use std::num::NonZeroU32;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
@@ -144,6 +145,19 @@ pub(super) struct RestoreArgs {
     #[arg(long)]
     pub(super) no_privileges: bool,
 
+    /// Do not restore tablespaces: everything is in the default tablespace of the database
+    #[arg(long)]
+    pub(super) no_tablespaces: bool,
+
+    /// With --into and a dump: leave out objects that cannot be restored, and exit with 1 if there are
+    /// any
+    #[arg(long)]
+    pub(super) keep_going: bool,
+
+    /// The number of parallel jobs of pg_restore, for a dump in custom or directory format; default: 1
+    #[arg(short, long, value_name = "N")]
+    pub(super) jobs: Option<NonZeroU32>,
+
     #[command(flatten)]
     pub(super) until: RecoveryTargetArgs,
 }
@@ -195,6 +209,9 @@ impl RestoreArgs {
                 globals: self.globals,
                 no_owner: self.no_owner,
                 no_privileges: self.no_privileges,
+                no_tablespaces: self.no_tablespaces,
+                keep_going: self.keep_going,
+                jobs: self.jobs,
                 disconnect: self.disconnect,
             }),
         };

@@ -44,7 +44,7 @@ const DATABASE: &[Form] = &[Into, ReplaceDatabase];
 const DIRECTORY: &[Form] = &[To, ReplaceDirectory];
 
 /// The forms for which each option is valid.
-const MEANING: [(&str, &[Form]); 35] = [
+const MEANING: [(&str, &[Form]); 38] = [
     ("backup", ALL),
     ("into", DATABASE),
     ("to", DIRECTORY),
@@ -74,6 +74,9 @@ const MEANING: [(&str, &[Form]); 35] = [
     ("globals", DATABASE),
     ("no_owner", DATABASE),
     ("no_privileges", DATABASE),
+    ("no_tablespaces", DATABASE),
+    ("keep_going", &[Into]),
+    ("jobs", DATABASE),
     ("at", DIRECTORY),
     ("lsn", DIRECTORY),
     ("restore_point", DIRECTORY),
@@ -85,13 +88,17 @@ const MEANING: [(&str, &[Form]); 35] = [
 const POINT: [&str; 5] = ["at", "lsn", "restore_point", "xid", "to_latest"];
 
 /// Pairs of option groups that exclude each other, because one makes the other meaningless.
-const APART: [(&[&str], &[&str]); 7] = [
+const APART: [(&[&str], &[&str]); 9] = [
     // The WAL determines which commit a point in time is at.
     (&POINT, &["commit", "no_migrate", "check_schema", "allow_schema_difference", "allow_unproved"]),
     // Only a whole database is at a commit and compared with its schema.
     (&["schema", "table"], &["commit", "allow_schema_difference", "allow_unproved"]),
     (&["schema"], &["table"]),
     (&["back_into"], &["into", "to"]),
+    // The other objects of the dump never prevent the restore of a part.
+    (&["schema", "table"], &["keep_going"]),
+    // A database that lacks objects is at no commit.
+    (&["keep_going"], &["commit", "allow_unproved"]),
     (&["commit"], &["no_migrate"]),
     // Without migrations the database stays at the commit of the backup.
     (&["no_migrate"], &["allow_unproved"]),
@@ -208,6 +215,9 @@ mod tests {
         globals                  x - x -
         no_owner                 x - x -
         no_privileges            x - x -
+        no_tablespaces           x - x -
+        keep_going               x - - -
+        jobs                     x - x -
         at                       - x - x
         lsn                      - x - x
         restore_point            - x - x
@@ -228,6 +238,7 @@ mod tests {
             "archive_mode" => "off",
             "lsn" => "0/1",
             "xid" => "7",
+            "jobs" => "2",
             _ => return None,
         })
     }
@@ -321,12 +332,13 @@ mod tests {
             }
         }
         for part in ["--schema=s", "--table=s.t"] {
-            for other in ["--commit=c", "--allow-schema-difference"] {
+            for other in ["--commit=c", "--allow-schema-difference", "--keep-going"] {
                 refused(&["b", "--into=d", part, other]);
             }
         }
         refused(&["b", "--into=d", "--schema=s", "--table=s.t"]);
         refused(&["b", "--into=d", "--commit=c", "--no-migrate"]);
+        refused(&["b", "--into=d", "--commit=c", "--keep-going"]);
         refused(&["b", "--into=d", "--to=/d"]);
         refused(&["b", "--to=/d", "--start", "--archive-mode=off"]);
         refused(&["b", "--to=/d", "--wal-store=s3://b/p"]);

@@ -3,7 +3,7 @@
 use super::restore_args::RestoreArgs;
 use crate::cli::Context;
 use crate::cli::restores::{print_proof, recorded, warn_not_marked, warn_of_difference, warn_of_state};
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
 use crate::output::restore::{
     RestorePlanOutput, RestoredDatabase, RestoredDirectory, print_database, print_directory, print_plan,
 };
@@ -42,7 +42,10 @@ pub(super) fn outcome(
     let target = plan.target();
     match &outcome.made {
         Created::Database(made) => {
-            warn_not_marked(made.info.dbname(), made.not_marked.as_deref(), context);
+            // Without --keep-going the role may lack a privilege.
+            if !plan.keeps_going() {
+                warn_not_marked(made.info.dbname(), made.not_marked.as_deref(), context);
+            }
             match context.ui.wants_json() {
                 true => context.ui.json(&RestoredDatabase::new(target, &outcome, made))?,
                 false => print_database(target, &outcome, made, &context.ui),
@@ -63,6 +66,17 @@ pub(super) fn outcome(
             let path = path.display();
             Err(Failure::from(error)
                 .hint(format!("the restore into {path} is complete: start a server on it")))
+        }
+        Created::Database(made) if made.is_incomplete() => {
+            let (count, dbname) = (made.left_out.len(), made.info.dbname());
+            let message = format!("database {dbname} lacks {count} object(s) of the backup");
+            Err(Failure::new(Code::CheckFailed, message)
+                .hint("the other objects are restored; the warnings name the missing ones"))
+        }
+        Created::Database(made) if plan.keeps_going() => {
+            let dbname = made.info.dbname();
+            context.ui.hint(&format!("nothing is missing in {dbname}; 'git pggit mark' records its commit"));
+            Ok(())
         }
         _ => Ok(()),
     }
