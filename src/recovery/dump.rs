@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use crate::artifacts::restorer_of;
 use crate::domain::{Artifact, DumpFormat, Status};
-use crate::pg::{Client, ConnInfo};
+use crate::pg::{Client, ConnInfo, quote_ident};
 use crate::process::crash_point;
 use crate::store;
 use crate::store::{Access, StoredBackup};
 use crate::tools::adapter::{self, BackupRef, Target};
-use crate::tools::{Connection, GLOBALS, LeftOut};
+use crate::tools::{Connection, DatabaseProperties, GLOBALS, LeftOut, PropertiesSpec};
 
 use super::execute::Execution;
 use super::globals::{MadeRoles, script};
@@ -32,6 +32,8 @@ pub struct Restore<'a> {
     pub label: Option<String>,
     /// True if missing roles are created from the `globals.sql` beside the dump.
     pub globals: bool,
+    /// True if the database gets the properties of the original one that only `pg_restore --create` restores.
+    pub properties: bool,
 }
 
 /// The result of a restore.
@@ -50,6 +52,8 @@ pub struct Restored {
     /// The objects that could not be restored: because they refer to objects outside the restored part,
     /// or because they cannot be restored at all.
     pub left_out: Vec<LeftOut>,
+    /// The properties of the original database that could not be set, each with the reason.
+    pub not_set: Vec<String>,
     /// The reason why the database is not marked with its commit, if it should be.
     pub not_marked: Option<String>,
 }
@@ -85,7 +89,9 @@ impl Restore<'_> {
             .progress
             .stage(&format!("restoring {}", post_restore.dbname), Some(dump.artifact.size_bytes));
         let roles = self.made_roles(self.globals, &dump)?;
+        let properties = if self.properties { self.properties(&dump, major)? } else { None };
         let (mut difference, mut left_out) = (None, Vec::new());
+        let mut not_set = Vec::new();
         let work = |step: &DatabaseStep, target: &ConnInfo| {
             match step {
                 DatabaseStep::Migrate { .. } => post_restore.migrate(target)?,
@@ -93,11 +99,15 @@ impl Restore<'_> {
                 // Without some objects the schema differs in any case.
                 DatabaseStep::Prove { .. } if !left_out.is_empty() => {}
                 DatabaseStep::Prove { .. } => difference = post_restore.prove(target, &self.admin, major)?,
+                DatabaseStep::Properties => not_set = self.set_properties(properties.as_ref(), target)?,
                 _ => left_out = self.load(&dump, target, major)?,
             }
             Ok::<(), Error>(())
         };
-        let not_marked = into_new_database(&self.admin, &self.plan(), work, &crash_point)?;
+        let comment = properties.as_ref().and_then(DatabaseProperties::comment);
+        let plan = self.plan();
+        let plan = if comment.is_some() { plan.labelled(comment) } else { plan };
+        let not_marked = into_new_database(&self.admin, &plan, work, &crash_point)?;
         let compared_with = post_restore.expected.source().filter(|_| left_out.is_empty());
         Ok(Restored {
             bytes: dump.artifact.size_bytes,
@@ -106,6 +116,7 @@ impl Restore<'_> {
             compared_with,
             roles: roles.map(MadeRoles::keep),
             left_out,
+            not_set,
             not_marked: not_marked.or_else(|| self.is_unmarked().then(|| UNMARKED.to_owned())),
         })
     }
@@ -187,6 +198,7 @@ impl Restore<'_> {
             .then_prove(post_restore.expected.source())
             .then_mask(post_restore.mask.as_ref().map(|mask| mask.name.clone()))
             .with_settings(post_restore.settings(), self.admin.user())
+            .then_properties(self.properties)
             .labelled(self.label.clone())
     }
 
@@ -222,6 +234,42 @@ impl Restore<'_> {
                 other => other.into(),
             })?;
         Ok(Dump { held, artifact })
+    }
+
+    /// Returns the properties of the original database; `None` if the format of the dump has none.
+    fn properties(&self, dump: &Dump<'_>, major: u32) -> Result<Option<DatabaseProperties>, Error> {
+        let options = self.post_restore.options;
+        let spec = PropertiesSpec { no_owner: options.no_owner, no_privileges: options.no_privileges };
+        let name = dump.artifact.name.as_str();
+        let format = match DumpFormat::of_artifact(name) {
+            Some(format @ (DumpFormat::Custom | DumpFormat::Tar)) => format,
+            _ => return Ok(None),
+        };
+        let tools = self.post_restore.programs.for_server(major);
+        let mut reader = dump.held.reader(name)?;
+        Ok(Some(tools.database_properties(format, spec, &mut reader)?))
+    }
+
+    /// Gives a database its properties. Returns those that this role may not set, or that name a missing role.
+    fn set_properties(
+        &self,
+        properties: Option<&DatabaseProperties>,
+        target: &ConnInfo,
+    ) -> Result<Vec<String>, Error> {
+        let client = Client::connect(&self.admin, "git-pggit")?;
+        let mut not_set = Vec::new();
+        for statement in properties.map(|known| known.statements(target.dbname())).unwrap_or_default() {
+            match client.execute(&statement) {
+                Ok(()) => {}
+                Err(error) if matches!(error.sqlstate(), Some("42501" | "42704")) => {
+                    let shown = statement
+                        .replace(&quote_ident(target.dbname()), &quote_ident(self.post_restore.dbname));
+                    not_set.push(format!("{shown}: {error}"));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(not_set)
     }
 
     /// Returns the steps that load the dump into the database `target`.

@@ -26,6 +26,7 @@ pub struct Plan {
     proof: Option<String>,
     mask: Option<String>,
     commit: Option<String>,
+    properties: bool,
     label: Option<String>,
     settings: Vec<Setting>,
     template: Template,
@@ -61,6 +62,8 @@ pub enum DatabaseStep {
         /// The source of the expected schema.
         against: String,
     },
+    /// Set the owner, the settings, the connection limit and the privileges of the original database.
+    Properties,
     /// Run the script that masks confidential data.
     Mask {
         /// The name of the script.
@@ -90,6 +93,9 @@ impl fmt::Display for DatabaseStep {
             }
             Self::Migrate { migrations } => write!(f, "run {}", migrations.join(", ")),
             Self::Prove { against } => write!(f, "compare its schema with {against}"),
+            Self::Properties => {
+                write!(f, "set its owner, comment, settings, connection limit and privileges")
+            }
             Self::Mask { script } => write!(f, "run {script} before anybody can connect"),
             Self::Mark { commit } => write!(f, "mark it with commit {commit}"),
             Self::Rename { database } => write!(f, "rename it to {}", quote_ident(database)),
@@ -108,6 +114,7 @@ impl Plan {
             migrations: Vec::new(),
             proof: None,
             mask: None,
+            properties: false,
             label: None,
             settings: Vec::new(),
             commit: commit.map(str::to_owned),
@@ -132,6 +139,12 @@ impl Plan {
     #[must_use]
     pub fn then_mask(self, name: Option<String>) -> Self {
         Self { mask: name, ..self }
+    }
+
+    /// Returns the plan with the properties of the original database at the end.
+    #[must_use]
+    pub fn then_properties(self, properties: bool) -> Self {
+        Self { properties, ..self }
     }
 
     /// Returns the plan with these settings of the original database while migrations run. Only
@@ -179,6 +192,9 @@ impl Plan {
         }
         steps.extend(self.proof.clone().map(|against| DatabaseStep::Prove { against }));
         steps.extend(self.mask.clone().map(|script| DatabaseStep::Mask { script }));
+        if self.properties {
+            steps.push(DatabaseStep::Properties);
+        }
         steps.extend(self.commit.clone().map(|commit| DatabaseStep::Mark { commit }));
         steps.push(DatabaseStep::Rename { database: self.database.clone() });
         steps
@@ -230,8 +246,9 @@ pub fn into_new_database<E: From<Error>>(
     let mut lent = Vec::new();
     for step in plan.steps() {
         let ends = match step {
-            DatabaseStep::Mark { .. } => true,
-            DatabaseStep::Rename { .. } => plan.commit.is_none(),
+            DatabaseStep::Properties => true,
+            DatabaseStep::Mark { .. } => !plan.properties,
+            DatabaseStep::Rename { .. } => plan.commit.is_none() && !plan.properties,
             _ => false,
         };
         if ends {
@@ -266,6 +283,10 @@ pub fn into_new_database<E: From<Error>>(
                 at("recovery.migrated");
             }
             DatabaseStep::Prove { .. } | DatabaseStep::Mask { .. } => work(&step, &target)?,
+            DatabaseStep::Properties => {
+                reset_own_settings(&client, &plan).map_err(E::from)?;
+                work(&step, &target)?;
+            }
             DatabaseStep::Mark { commit } => {
                 begin(&client, &plan).map_err(pg)?;
                 if not_marked.is_none() {
@@ -303,17 +324,25 @@ fn create(
 /// Renames the temporary database to its final name, and commits the transaction of [`begin`].
 fn rename(client: &Client, plan: &Plan, database: &str) -> Result<(), Error> {
     client.set_comment(&plan.temporary, plan.label.as_deref())?;
-    let name = quote_ident(&plan.temporary);
-    client.execute(&format!("ALTER DATABASE {name} RESET synchronous_commit"))?;
-    if let Some(value) = plan.template.monetary.clone() {
-        let setting = Setting { role: None, name: "lc_monetary".to_owned(), value };
-        client.reset_in_database(&plan.temporary, &setting)?;
+    if !plan.properties {
+        reset_own_settings(client, plan)?;
     }
     if plan.mask.is_some() {
         client.set_public_connect(&plan.temporary, true)?;
     }
     client.rename_database(&plan.temporary, database).map_err(exists)?;
     Ok(client.execute("COMMIT")?)
+}
+
+/// Removes the settings that the temporary database has only for the load.
+fn reset_own_settings(client: &Client, plan: &Plan) -> Result<(), Error> {
+    let name = quote_ident(&plan.temporary);
+    client.execute(&format!("ALTER DATABASE {name} RESET synchronous_commit"))?;
+    if let Some(value) = plan.template.monetary.clone() {
+        let setting = Setting { role: None, name: "lc_monetary".to_owned(), value };
+        client.reset_in_database(&plan.temporary, &setting)?;
+    }
+    Ok(())
 }
 
 /// Begins the transaction in which the temporary database gets its final name. Our own sessions in

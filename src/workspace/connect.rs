@@ -31,7 +31,7 @@ pub fn connect(workspace: &Workspace, database: &DatabaseConfig) -> Result<Clien
 /// Completes a connection string as libpq does, with warnings about ignored parts. Fails if the string
 /// is invalid.
 pub fn resolve(workspace: &Workspace, text: &str) -> Result<ConnInfo, Error> {
-    let info = ConnInfo::parse(text, &workspace.environment.iter().collect())?;
+    let info = ConnInfo::parse_given(text, &workspace.environment.iter().collect())?;
     info.warnings().iter().for_each(|warning| workspace.reporter.warning(&warning.to_string()));
     Ok(info)
 }

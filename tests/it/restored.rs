@@ -110,3 +110,53 @@ fn a_migration_that_is_undone_is_a_restore_in_place() {
     assert!(output.stderr_text().contains(aside), "{}", output.snapshot());
     history.cluster.psql("postgres", &format!("drop database \"{aside}\""));
 }
+
+#[test]
+fn a_lost_database_comes_back_with_its_properties() {
+    let history = crate::restore_commit::History::new();
+    let (name, role) = (history.database.clone(), format!("{}_app", history.database));
+    let of = |sql: &str| history.cluster.psql("postgres", sql);
+    of(&format!("create role \"{role}\" login"));
+    for sql in [
+        format!("alter database \"{name}\" owner to \"{role}\""),
+        format!("comment on database \"{name}\" is 'the \"shop\"; it''s'"),
+        format!("alter database \"{name}\" connection limit 7"),
+        format!("alter database \"{name}\" set work_mem to '5MB'"),
+        format!("alter role \"{role}\" in database \"{name}\" set search_path to 'a', 'b c'"),
+        format!("revoke connect on database \"{name}\" from public"),
+        format!("grant create on database \"{name}\" to \"{role}\" with grant option"),
+    ] {
+        of(&sql);
+    }
+    history.pggit(&["mark", "--database", "shop"]).success();
+    let facts = |dbname: &str| {
+        of(&format!(
+            "select pg_get_userbyid(datdba), datconnlimit, array(select a::text from unnest(datacl) a order by 1), shobj_description(d.oid, 'pg_database'), \
+             array(select coalesce(pg_get_userbyid(nullif(setrole, 0)), '-') || s.setconfig::text \
+             from pg_db_role_setting s where s.setdatabase = d.oid order by 1) \
+             from pg_database d where datname = '{dbname}'"
+        ))
+    };
+    let before = facts(&name);
+    history.backup("last");
+    of(&format!("drop database \"{name}\""));
+    let restored = history.pggit(&["backup", "restore", "last", "--into", &name, "--json"]).success().json();
+    assert_eq!(restored["not_set"], serde_json::json!([]));
+    assert_eq!(facts(&name), before);
+    // Another name is another database.
+    history.restore("last", &[]).success();
+    assert!(facts(&history.copy()).starts_with("postgres|-1|{}|"), "{}", facts(&history.copy()));
+    // A role that is missing is named, and the rest is set.
+    of(&format!("drop database \"{name}\""));
+    of(&format!("drop database \"{}\"", history.copy()));
+    of(&format!("drop role \"{role}\""));
+    let restored = history.pggit(&["backup", "restore", "last", "--into", &name]).success().stderr_text();
+    assert!(restored.contains("not set: ALTER DATABASE") && restored.contains(&role), "{restored}");
+    assert!(facts(&name).contains("|7|"), "{}", facts(&name));
+    // What is not restored is not set.
+    of(&format!("drop database \"{name}\""));
+    let options = ["--no-owner", "--no-privileges"];
+    let args = [&["backup", "restore", "last", "--into", &name][..], &options].concat();
+    history.pggit(&args).success();
+    assert!(facts(&name).starts_with("postgres|7|{}|"), "{}", facts(&name));
+}

@@ -105,6 +105,8 @@ pub struct RestoredDatabase {
     /// Objects that were left out, with the messages of the server: they cannot be restored, or need objects
     /// that are not restored.
     pub left_out: Vec<String>,
+    /// Properties of the original database that could not be set, each with the reason.
+    pub not_set: Vec<String>,
     /// The reason why the commit is not recorded in the database, in words; null if it is.
     pub not_marked: Option<String>,
     /// The roles of the backup; null without `--globals`.

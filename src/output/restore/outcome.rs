@@ -23,6 +23,7 @@ impl RestoredDatabase {
             schema_compared_with: outcome.schema.as_ref().map(|schema| schema.with.clone()),
             schema_difference: outcome.schema.as_ref().and_then(|schema| schema.difference.clone()),
             left_out: made.left_out.iter().map(ToString::to_string).collect(),
+            not_set: made.not_set.clone(),
             not_marked: made.not_marked.clone(),
             roles: made.roles.as_ref().map(|roles| RestoredRoles {
                 made: roles.made.clone(),
@@ -76,6 +77,9 @@ pub fn print_database(target: &Target, outcome: &RestoreOutcome, made: &CreatedD
         ui.status(&format!("created roles: {}", list(&roles.made)));
         ui.status(&format!("existing roles: {}", list(&roles.kept)));
         roles.left_out.iter().for_each(|what| ui.warning(what));
+    }
+    for what in &made.not_set {
+        ui.warning(&format!("not set: {what}"));
     }
     for what in &made.left_out {
         ui.warning(&format!("left out: {what}"));

@@ -77,6 +77,14 @@ impl ConnInfo {
         Self::resolve(Source::parse(text)?, env)
     }
 
+    /// Like [`ConnInfo::parse`], for a text that a person has written, see [`Source::parse_given`].
+    ///
+    /// # Errors
+    /// If the text or a setting is invalid.
+    pub fn parse_given(text: &str, env: &Environment) -> Result<Self> {
+        Self::resolve(Source::parse_given(text)?, env)
+    }
+
     /// Completes `source` from the service file, `env`, the password file and the defaults. Fails
     /// if a setting is invalid.
     pub fn resolve(source: Source, env: &Environment) -> Result<Self> {

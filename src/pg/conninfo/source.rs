@@ -27,17 +27,29 @@ impl Source {
             return Ok(Self { given, shown: uri::without_secrets(text) });
         }
         if !text.contains('=') {
-            check_database(text)?;
             let given = options::find("dbname").filter(|_| !text.is_empty());
             let given = given.map(|spec| (spec, Secret::new(text))).into_iter().collect();
             return Ok(Self { given, shown: text.to_owned() });
         }
         let given = parse_keywords(text)?;
-        let database = given.iter().filter(|(spec, _)| spec.keyword == "dbname");
-        database.map(|(_, value)| check_database(value.reveal())).collect::<Result<Vec<()>>>()?;
         let public = given.iter().filter(|(spec, _)| !spec.secret);
         let shown = write_keywords(public.map(|(spec, value)| (spec.keyword, value.reveal())));
         Ok(Self { given, shown })
+    }
+
+    /// Like [`Source::parse`], for a text that a person has written.
+    ///
+    /// # Errors
+    /// Also if the name of the database looks like a connection string in a form that is not read: it may contain
+    /// a password, and names are repeated in messages. The error does not repeat it.
+    pub fn parse_given(text: &str) -> Result<Self> {
+        let source = Self::parse(text)?;
+        let is_url = uri::rest_of(text).is_some();
+        let names = source.given.iter().filter(|(spec, _)| spec.keyword == "dbname" && !is_url);
+        for (_, name) in names {
+            check_database(name.reveal())?;
+        }
+        Ok(source)
     }
 
     /// Returns true if the text contains a password or another secret.
@@ -51,8 +63,7 @@ impl Source {
     }
 }
 
-/// Fails if the name of a database looks like a connection string in a form that is not read: it may contain a
-/// password, and names are repeated in messages. The error does not repeat it.
+/// Fails if the name of a database looks like a connection string.
 fn check_database(name: &str) -> Result<()> {
     let lower = name.to_ascii_lowercase();
     let is_url = lower.contains("://") || lower.starts_with("postgres:") || lower.starts_with("postgresql:");

@@ -228,13 +228,13 @@ fn a_connection_string_in_another_form_is_refused_and_not_repeated() {
         "dbname='host=h password=hunter2'",
         "dbname=postgresql://app:hunter2@h/x",
     ] {
-        let refused = super::Source::parse(text).unwrap_err().to_string();
+        let refused = super::Source::parse_given(text).unwrap_err().to_string();
         assert!(
             refused.contains("looks like a connection string") && !refused.contains("hunter2"),
             "{refused}"
         );
     }
     for fine in ["shop", "a:b", "dbname='password store'", "dbname=x password=y"] {
-        super::Source::parse(fine).unwrap();
+        super::Source::parse_given(fine).unwrap();
     }
 }

@@ -255,6 +255,7 @@ impl PartialRestore<'_> {
             access,
             label: None,
             globals: false,
+            properties: false,
         };
         let roles = whole.roles(self.globals)?;
         let like = post_restore.backup.postgres.as_ref().map(template).unwrap_or_default();
@@ -283,6 +284,7 @@ impl PartialRestore<'_> {
             compared_with: self.post_restore.expected.source(),
             roles: roles.map(MadeRoles::keep),
             left_out,
+            not_set: Vec::new(),
             not_marked,
         }
     }

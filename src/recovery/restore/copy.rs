@@ -75,6 +75,7 @@ impl CopyRequest<'_> {
             access: places::access_to(workspace, backup)?,
             label: Some(note.to_label()),
             globals: false,
+            properties: false,
         };
         let restored = restore.run()?;
         if !self.writable {

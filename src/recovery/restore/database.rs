@@ -7,7 +7,7 @@ use super::{
     RestoredState, SchemaComparison, Target, admin_of, connection, tool_of,
 };
 use crate::artifacts;
-use crate::domain::{Backup, DatabaseName};
+use crate::domain::{Backup, DatabaseName, DumpFormat};
 use crate::pg::ConnInfo;
 use crate::progress::{Progress, Quiet};
 use crate::recovery::{BackupSource, Error, Expected, PartialRestore, PostRestore, Restore, Restored};
@@ -98,6 +98,7 @@ impl DatabaseRestore<'_> {
                 info,
                 roles: restored.roles,
                 left_out: restored.left_out,
+                not_set: restored.not_set,
                 not_marked: restored.not_marked,
                 part,
             }),
@@ -146,7 +147,14 @@ impl DatabaseRestore<'_> {
             access: places::access_to(self.workspace, self.backup())?,
             label: None,
             globals: self.destination.globals,
+            // A database that was lost comes back as it was. One with another name is another database.
+            properties: self.has_original_name() && has_properties(self.backup()),
         })
+    }
+
+    fn has_original_name(&self) -> bool {
+        let original = self.backup().postgres.as_ref().and_then(|postgres| postgres.dbname.as_deref());
+        original == Some(self.name)
     }
 
     fn part<'b>(&'b self, progress: &'b dyn Progress) -> Result<PartialRestore<'b>, Error> {
@@ -196,4 +204,11 @@ impl DatabaseRestore<'_> {
 
 fn is_dump(backup: &Backup) -> bool {
     backup.tool.name.as_str() == Program::PgDump.name()
+}
+
+/// Returns true if the dump has the properties of its database: of the archives that are read as a stream.
+fn has_properties(backup: &Backup) -> bool {
+    let artifact = backup.artifacts.first();
+    let format = artifact.and_then(|artifact| DumpFormat::of_artifact(artifact.name.as_str()));
+    matches!(format, Some(DumpFormat::Custom | DumpFormat::Tar))
 }

@@ -121,6 +121,7 @@ impl<'a> Guard<'a> {
             access: places::access_to(workspace, backup)?,
             label: None,
             globals: false,
+            properties: false,
         };
         let done = restore.run()?;
         let dbname = self.info.dbname();

@@ -97,6 +97,8 @@ pub struct CreatedDatabase {
     /// The objects that could not be restored: because they refer to objects outside the restored part,
     /// or because they cannot be restored at all.
     pub left_out: Vec<LeftOut>,
+    /// The properties of the original database that could not be set, each with the reason.
+    pub not_set: Vec<String>,
     /// The reason why the database is not marked with its commit, if it should be.
     pub not_marked: Option<String>,
     /// A description of the part of the original database; `None` if it is the whole database.

@@ -187,47 +187,55 @@ mod tests {
     use super::*;
 
     /// The forms for which each option is valid. Columns: --into, --to, --in-place, --in-place with
-    /// --to. (--to turns the third form into the fourth.)
+    /// --to, --back-into. (--to turns the third form into the fourth.)
     const EXPECTED: &str = "
-        backup                   x x x x
-        into                     x - x -
-        to                       - x x x
-        in_place                 x x x x
-        mode                     x x - -
-        force                    - - x x
-        dry_run                  x x x x
-        disconnect               - - x -
-        schema                   x - - -
-        table                    x - - -
-        from_database            x - - -
-        tablespace_mapping       - x - x
-        archive_mode             - x - x
-        commit                   x x x x
-        no_migrate               x x x x
-        check_schema             - x - x
-        start                    - x - -
-        allow_schema_difference  x x x x
-        allow_unproved           x x x x
-        tool                     x x x x
-        database                 x x x x
-        from                     x x x x
-        maintenance_db           x - x -
-        globals                  x - x -
-        no_owner                 x - x -
-        no_privileges            x - x -
-        no_tablespaces           x - x -
-        keep_going               x - - -
-        jobs                     x - x -
-        at                       - x - x
-        lsn                      - x - x
-        restore_point            - x - x
-        xid                      - x - x
-        to_latest                - x - x
-        wal_store                - x - x";
+        backup                   x x x x x
+        into                     x - x - -
+        to                       - x x x -
+        in_place                 x x x x -
+        mode                     x x - - -
+        force                    - - x x -
+        dry_run                  x x x x x
+        disconnect               - - x - -
+        schema                   x - - - -
+        back_into                - - - - x
+        where                    - - - - x
+        overwrite                - - - - x
+        table                    x - - - x
+        from_database            x - - - -
+        tablespace_mapping       - x - x -
+        archive_mode             - x - x -
+        commit                   x x x x -
+        no_migrate               x x x x -
+        check_schema             - x - x -
+        start                    - x - - -
+        allow_schema_difference  x x x x -
+        allow_unproved           x x x x -
+        tool                     x x x x x
+        database                 x x x x -
+        from                     x x x x x
+        maintenance_db           x - x - -
+        globals                  x - x - -
+        no_owner                 x - x - -
+        no_privileges            x - x - -
+        no_tablespaces           x - x - -
+        keep_going               x - - - -
+        jobs                     x - x - -
+        at                       - x - x -
+        lsn                      - x - x -
+        restore_point            - x - x -
+        xid                      - x - x -
+        to_latest                - x - x -
+        wal_store                - x - x -";
 
     /// The minimal arguments of each form, in the order of the columns.
-    const FORMS: [&[&str]; 4] =
-        [&["b", "--into=d"], &["b", "--to=/d"], &["b", "--in-place"], &["b", "--in-place", "--to=/d"]];
+    const FORMS: [&[&str]; 5] = [
+        &["b", "--into=d"],
+        &["b", "--to=/d"],
+        &["b", "--in-place"],
+        &["b", "--in-place", "--to=/d"],
+        &["b", "--table=s.t", "--back-into=v"],
+    ];
 
     fn value_of(id: &str) -> Option<&'static str> {
         Some(match id {
@@ -278,13 +286,14 @@ mod tests {
             line.split_whitespace().nth(1 + column) == Some("x")
         };
         let commands = [
-            (Given::<restore::Args>::augment_args(Command::new("x")), restore as fn(&[String]) -> Outcome),
-            (Given::<plan::Args>::augment_args(Command::new("x")), plan),
+            (Given::<restore::Args>::augment_args(Command::new("x")), restore as fn(&[String]) -> Outcome, 5),
+            // A plan shows no rows.
+            (Given::<plan::Args>::augment_args(Command::new("x")), plan, 4),
         ];
-        for (command, outcome) in commands {
+        for (command, outcome, forms) in commands {
             for arg in command.get_arguments() {
                 let id = arg.get_id().as_str();
-                for (column, form) in FORMS.iter().enumerate() {
+                for (column, form) in FORMS.iter().take(forms).enumerate() {
                     let mut line: Vec<String> = form.iter().map(|word| (*word).to_owned()).collect();
                     let option = written(arg);
                     let name = option.split('=').next().unwrap_or_default();

@@ -20,11 +20,11 @@ pub(super) struct RowsArgs {
     pub(super) back_into: Option<DatabaseName>,
 
     /// With --back-into: only rows of the backup that fulfil this SQL condition
-    #[arg(long, value_name = "CONDITION", requires = "back_into")]
+    #[arg(long, value_name = "CONDITION")]
     r#where: Option<String>,
 
     /// With --back-into: also overwrite the rows that differ from those of the backup
-    #[arg(long, requires = "back_into")]
+    #[arg(long)]
     overwrite: bool,
 }
 
