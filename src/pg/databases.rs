@@ -97,8 +97,31 @@ impl Client {
 
     /// Creates an empty database from `template0`. Fails if the name is in use or invalid.
     pub fn create_database(&self, name: &str, template: &Template) -> Result<()> {
+        self.create(name, template, "")
+    }
+
+    /// Like [`Client::create_database`]. Nobody can connect to the database until [`Client::open_privately`].
+    ///
+    /// # Errors
+    /// If the name is in use or invalid, or the server fails.
+    pub fn create_closed_database(&self, name: &str, template: &Template) -> Result<()> {
+        self.create(name, template, " ALLOW_CONNECTIONS false")
+    }
+
+    /// Lets only the owner and superusers connect to a closed database. Between `CREATE DATABASE` and `REVOKE`
+    /// everybody could connect to a database that is not closed.
+    ///
+    /// # Errors
+    /// If the server fails.
+    pub fn open_privately(&self, name: &str) -> Result<()> {
+        self.set_public_connect(name, false)?;
+        self.on_database(name, &format!("ALTER DATABASE {} ALLOW_CONNECTIONS true", quote_ident(name)))
+    }
+
+    fn create(&self, name: &str, template: &Template, more: &str) -> Result<()> {
         check_name(name)?;
-        let sql = format!("CREATE DATABASE {} TEMPLATE template0{}", quote_ident(name), template.clauses());
+        let name_sql = quote_ident(name);
+        let sql = format!("CREATE DATABASE {name_sql} TEMPLATE template0{}{more}", template.clauses());
         self.on_database(name, &sql)?;
         let Some(locale) = &template.monetary else { return Ok(()) };
         let sql =

@@ -257,10 +257,7 @@ pub fn into_new_database<E: From<Error>>(
         }
         match step {
             DatabaseStep::Create { temporary: name } => {
-                create(&client, &name, &plan.template, &mut temporary).map_err(pg)?;
-                if plan.mask.is_some() {
-                    client.set_public_connect(&name, false).map_err(pg)?;
-                }
+                create(&client, &name, &plan, &mut temporary).map_err(pg)?;
                 if let Some(commit) = &plan.commit {
                     not_marked =
                         client.mark_denial(&name, commit).map_err(pg)?.map(|error| error.to_string());
@@ -310,14 +307,15 @@ pub fn into_new_database<E: From<Error>>(
 /// Creates the temporary database. Its sessions do not wait until each of their many transactions is
 /// on disk: the transaction that gives it the final name waits for all of them, because it is later in
 /// the WAL.
-fn create(
-    client: &Client,
-    name: &str,
-    template: &Template,
-    temporary: &mut Temporary<'_>,
-) -> Result<(), PgError> {
-    client.create_database(name, template)?;
-    temporary.ours = true;
+fn create(client: &Client, name: &str, plan: &Plan, temporary: &mut Temporary<'_>) -> Result<(), PgError> {
+    if plan.mask.is_some() {
+        client.create_closed_database(name, &plan.template)?;
+        temporary.ours = true;
+        client.open_privately(name)?;
+    } else {
+        client.create_database(name, &plan.template)?;
+        temporary.ours = true;
+    }
     client.execute(&format!("ALTER DATABASE {} SET synchronous_commit = off", quote_ident(name)))
 }
 
@@ -373,7 +371,7 @@ pub fn in_scratch_database<T>(
     let client = Client::connect(admin, APPLICATION)?;
     let (plan, left) = make_way(&client, plan)?;
     let mut temporary = Temporary { client: &client, name: &plan.temporary, ours: false };
-    create(&client, &plan.temporary, &plan.template, &mut temporary)?;
+    create(&client, &plan.temporary, &plan, &mut temporary)?;
     client.set_comment(&plan.temporary, Some(&plan.comment))?;
     lend(&client, &plan.temporary, &plan.settings)?;
     let done = work(&admin.with_dbname(&plan.temporary));
