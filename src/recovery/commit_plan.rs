@@ -496,9 +496,13 @@ fn pending<'n>(
         let read_old = |path: &str| old.map_or_else(|| Err(String::new()), |old| old.read(path));
         is_same(tool, (before, &read_old), (now, &|path| new.read(path)))
     };
+    let found = new.history.pending_after(old_history, &same, &is_same_file);
     // A callback of Flyway runs with every migration, and a changelog of Liquibase orders the others.
-    let may_ignore = !matches!(tool, Tool::Flyway | Tool::Liquibase);
-    let found = new.history.pending_after(old_history, &same, &|path| may_ignore && is_same_file(path));
+    let blocks = matches!(tool, Tool::Flyway | Tool::Liquibase);
+    let found = found.and_then(|steps| match new.history.problems.first() {
+        Some(problem) if blocks && !steps.is_empty() => Err(Divergence::Problem(problem.clone())),
+        _ => Ok(steps),
+    });
     found.map_err(|divergence| match divergence {
         Divergence::Changed(path) => MigrationConflict::Changed(path),
         Divergence::Removed(path) => MigrationConflict::Removed(path),

@@ -307,14 +307,21 @@ impl<'a> PostRestore<'a> {
             quote_literal(&schema)
         );
         let owner = client.query(&owner)?.into_iter().flatten().next().flatten().unwrap_or_default();
-        let mut sql = format!(
-            "CREATE SCHEMA IF NOT EXISTS {} AUTHORIZATION {};\n",
-            quote_ident(&schema),
-            quote_ident(&owner)
-        );
+        let mut sql = match (schema.as_str(), self.options.no_owner) {
+            ("public", _) => String::new(),
+            (schema, true) => format!("CREATE SCHEMA {};\n", quote_ident(schema)),
+            (schema, false) => {
+                format!("CREATE SCHEMA {} AUTHORIZATION {};\n", quote_ident(schema), quote_ident(&owner))
+            }
+        };
         let mut dump = DumpSpec::of_schema(&client, self.alone)?;
         dump.options.tables = vec![TableName { schema: Some(schema.clone()), name: name.clone() }];
-        sql += &String::from_utf8_lossy(&self.programs.for_server(major).schema_sql(&dump)?);
+        let ddl = self.programs.for_server(major).schema_sql(&dump)?;
+        let ignored = IgnoreInDiff::of(self.options);
+        for line in String::from_utf8_lossy(&ddl).lines().filter(|line| !ignored.includes(line)) {
+            sql += line;
+            sql.push('\n');
+        }
         Ok(Some((schema.clone(), Migration::of_file(format!("{schema}.{name}"), sql.into_bytes()))))
     }
 }

@@ -30,7 +30,7 @@ impl IgnoreInDiff {
     }
 
     /// Returns true if the line is a statement that may differ.
-    fn includes(self, line: &str) -> bool {
+    pub(super) fn includes(self, line: &str) -> bool {
         let owner = line.starts_with("ALTER ") && line.contains(" OWNER TO ") && line.ends_with(';');
         let privilege =
             ["GRANT ", "REVOKE ", "ALTER DEFAULT PRIVILEGES "].iter().any(|word| line.starts_with(word));

@@ -71,6 +71,9 @@ impl ToolMigrations {
     /// Runs the migrations in a restored database, and records them in the table of the tool. A database
     /// without the table keeps none, unless nothing was applied yet.
     pub(super) fn run(&self, target: &ConnInfo) -> Result<(), Error> {
+        if self.run.is_empty() {
+            return Ok(());
+        }
         let client = Client::connect(target, APPLICATION)?;
         let Some(table) = self.table(&client)? else {
             return run_migrations(target, &self.with_settings("public")).map_err(Error::from);

@@ -187,6 +187,63 @@ fn flyway_runs_changed_repeatable_migrations_again_and_records_each_run() {
 }
 
 #[test]
+fn a_callback_of_flyway_matters_only_if_migrations_run() {
+    let team = Team::new();
+    team.commit(&[
+        ("pom.xml", ""),
+        ("sql/V1__t.sql", "create table t (a int);\n"),
+        ("sql/afterMigrate.sql", "select 1;\n"),
+    ]);
+    team.sql("create table t (a int)");
+    team.backup(&["--commit", "HEAD"]);
+    team.commit(&[("notes.md", "words")]);
+    team.restore("HEAD", &[]).success();
+    team.cluster.psql("postgres", &format!("drop database \"{}\"", team.copy()));
+    team.commit(&[("sql/V2__u.sql", "create table u (a int);\n")]);
+    let said = team.refused("HEAD", &[]);
+    assert!(said.contains("afterMigrate.sql") && said.contains("it is a callback"), "{said}");
+}
+
+#[test]
+fn a_role_that_is_no_superuser_restores_and_migrates() {
+    let team = Team::new();
+    let role = format!("{}_role", team.dbname);
+    team.cluster.psql("postgres", &format!("create role \"{role}\" login createdb"));
+    team.commit(&[
+        ("drizzle/0000_t.sql", "create table t (a int);\n"),
+        (
+            "drizzle/meta/_journal.json",
+            "{\"entries\": [{\"idx\": 0, \"when\": 1700000000000, \"tag\": \"0000_t\"}]}",
+        ),
+    ]);
+    team.sql(&format!(
+        "{}; create table t (a int); insert into drizzle.__drizzle_migrations (hash, created_at) \
+        values (encode(sha256('create table t (a int);\n'), 'hex'), 1700000000000)",
+        Tool::Drizzle.state_table_sql(true).unwrap()
+    ));
+    team.backup(&["--name", "first"]);
+    let journal = "{\"entries\": [{\"idx\": 0, \"when\": 1700000000000, \"tag\": \"0000_t\"}, \
+        {\"idx\": 1, \"when\": 1700000001000, \"tag\": \"0001_u\"}]}";
+    team.commit(&[
+        ("drizzle/0001_u.sql", "create table u (a int);\n"),
+        ("drizzle/meta/_journal.json", journal),
+    ]);
+    let url = team.cluster.url("postgres");
+    let url = match url.contains("user=") {
+        true => url.replace("user=postgres", &format!("user={role}")),
+        false => format!("{url}{}user={role}", if url.contains('?') { "&" } else { "?" }),
+    };
+    let options = ["--maintenance-db", &url, "--no-owner", "--no-privileges", "--json"];
+    let outcome = team.restore("HEAD", &options).success().json();
+    assert_eq!(outcome["proof"]["level"], "built-schema", "{outcome}");
+    assert_eq!(team.restored("select count(*) from drizzle.__drizzle_migrations"), "2");
+    assert_eq!(
+        team.restored("select relowner::regrole::text from pg_class where relname = 'u'"),
+        format!("{role}")
+    );
+}
+
+#[test]
 fn histories_that_diverge_are_refused_before_anything_is_restored() {
     let team = team_with_sqlx();
     team.backup(&["--name", "first"]);
