@@ -371,8 +371,8 @@ pub struct Job {
     /// The time of the last change.
     pub updated_at: Timestamp,
     /// The pending notification about the end of the job.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub untold: Option<PendingNotification>,
+    #[serde(rename = "untold", default, skip_serializing_if = "Option::is_none")]
+    pub pending_notification: Option<PendingNotification>,
     /// The reports of the last attempts, at most [`Self::HISTORY`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<AttemptReport>,
@@ -409,7 +409,7 @@ impl Job {
             started_at: None,
             finished_at: None,
             updated_at: at,
-            untold: None,
+            pending_notification: None,
             history: Vec::new(),
         }
     }
@@ -468,7 +468,7 @@ impl Job {
         }
         let tell = matches!(ending, AttemptEnd::Completed { tell: true, .. });
         if tell || self.state == JobState::PermanentlyFailed {
-            self.untold = Some(PendingNotification::of(owner, at));
+            self.pending_notification = Some(PendingNotification::of(owner, at));
         }
     }
 
@@ -488,7 +488,7 @@ impl Job {
             false => self.try_again(at, Duration::ZERO),
         }
         if self.state == JobState::PermanentlyFailed {
-            self.untold = Some(PendingNotification::of_anyone(at));
+            self.pending_notification = Some(PendingNotification::of_anyone(at));
         }
     }
 
@@ -561,7 +561,7 @@ impl Job {
         self.next_retry_at = None;
         self.finished_at = None;
         self.updated_at = at;
-        self.untold = None;
+        self.pending_notification = None;
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! git's configuration, read by git's rules and written by git itself.
 //!
-//! `gix` reads it and yields plain [`Entry`] values with their scope and file. The readers interpret
+//! `gix` reads it and returns plain [`Entry`] values with their scope and file. The readers interpret
 //! the values. `git config` writes it, so that locks, includes and quoting are those of git.
 
 use std::ffi::{OsStr, OsString};

@@ -201,9 +201,9 @@ pub trait Queue: Send + Sync {
 }
 
 /// Returns true if a pending notification may be claimed: its sender is late, or is dead.
-fn is_claimable(untold: &PendingNotification, now: Timestamp) -> bool {
+fn is_claimable(pending_notification: &PendingNotification, now: Timestamp) -> bool {
     let is_dead = |owner: &Owner| process::is_alive(owner) == Liveness::Dead;
-    untold.is_late(now) || untold.owner.as_ref().is_some_and(is_dead)
+    pending_notification.is_late(now) || pending_notification.owner.as_ref().is_some_and(is_dead)
 }
 
 /// Returns a random number from 0 to 1.

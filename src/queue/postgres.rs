@@ -339,7 +339,7 @@ impl Queue for PostgresQueue {
         for row in self.query(sql)? {
             let [Some(job), Some(known), Some(now)] = row.as_slice() else { continue };
             let (Ok(job), Ok(now)) = (parse(job), serde_json::from_str(now)) else { continue };
-            if !job.untold.as_ref().is_some_and(|untold| is_claimable(untold, now)) {
+            if !job.pending_notification.as_ref().is_some_and(|pending| is_claimable(pending, now)) {
                 continue;
             }
             let sql = format!("SELECT pggit.take_untold('{}', {}, {sender})", job.id, quote_literal(known));

@@ -97,7 +97,7 @@ impl Listener for NotificationSender {
     fn on(&self, event: &Event) {
         match event {
             // Without a pending notification, no receiver is configured for it.
-            Event::Succeeded { job, measured, .. } if job.untold.is_some() => {
+            Event::Succeeded { job, measured, .. } if job.pending_notification.is_some() => {
                 self.submit(SenderTask::Job(job.clone(), measured.size_bytes));
             }
             Event::FailedForGood { job, .. } => self.submit(SenderTask::Job(job.clone(), None)),
@@ -197,7 +197,7 @@ fn work(workspaces: &Factory, queue: &dyn Queue, receiver: &Receiver<SenderTask>
             }
         }
         crash_point("worker.sent");
-        if let Some(job) = job.filter(|job| job.untold.is_some())
+        if let Some(job) = job.filter(|job| job.pending_notification.is_some())
             && let Err(error) = queue.mark_notified(job.id, job.token)
         {
             warn!(job = %job.id, %error, "could not mark notification as sent; it may be sent twice");

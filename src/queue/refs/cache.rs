@@ -26,7 +26,7 @@ pub(super) struct JobSummary {
     created_at: Timestamp,
     finished_at: Option<Timestamp>,
     updated_at: Timestamp,
-    untold: bool,
+    pending_notification: bool,
     /// The whole document of a job that has a lease or a delay.
     pub(super) document: Option<Box<Document>>,
 }
@@ -53,7 +53,7 @@ impl JobSummary {
             created_at: job.created_at,
             finished_at: job.finished_at,
             updated_at: job.updated_at,
-            untold: job.untold.is_some(),
+            pending_notification: job.pending_notification.is_some(),
             document: timed.then(|| Box::new(document.clone())),
         }
     }
@@ -106,14 +106,15 @@ impl JobCache {
 
     /// Returns the jobs with a pending notification, oldest first.
     pub(super) fn pending_notifications(&self) -> Vec<JobId> {
-        let mut untold: Vec<_> = self.jobs.iter().filter(|(_, known)| known.untold).collect();
-        untold.sort_unstable_by_key(|(id, known)| (known.finished_at, **id));
-        untold.into_iter().map(|(id, _)| *id).collect()
+        let mut pending_notification: Vec<_> =
+            self.jobs.iter().filter(|(_, known)| known.pending_notification).collect();
+        pending_notification.sort_unstable_by_key(|(id, known)| (known.finished_at, **id));
+        pending_notification.into_iter().map(|(id, _)| *id).collect()
     }
 
     /// Returns the number of jobs that are not finished or have a pending notification.
     pub(super) fn unsettled(&self) -> usize {
-        self.jobs.values().filter(|known| !known.state.is_finished() || known.untold).count()
+        self.jobs.values().filter(|known| !known.state.is_finished() || known.pending_notification).count()
     }
 
     pub(super) fn damaged(&self) -> Vec<(String, String)> {

@@ -14,11 +14,16 @@ impl RefsQueue {
             let result = retry_on_conflict(|| {
                 let (tip, mut document) = inner.read(id)?;
                 let now = self.now();
-                if !document.job.untold.as_ref().is_some_and(|untold| is_claimable(untold, now)) {
+                if !document
+                    .job
+                    .pending_notification
+                    .as_ref()
+                    .is_some_and(|pending_notification| is_claimable(pending_notification, now))
+                {
                     inner.cache.update(id, tip, &document);
                     return Ok(None);
                 }
-                document.job.untold = Some(PendingNotification::of(sender.cloned(), now));
+                document.job.pending_notification = Some(PendingNotification::of(sender.cloned(), now));
                 inner.replace(tip, &document, Vec::new(), "notification claimed")?;
                 Ok(Some(document.job))
             });
@@ -36,7 +41,7 @@ impl RefsQueue {
         let mut inner = self.inner();
         let told = retry_on_conflict(|| {
             let (tip, mut document) = inner.read(id)?;
-            if document.job.token == token && document.job.untold.take().is_some() {
+            if document.job.token == token && document.job.pending_notification.take().is_some() {
                 inner.replace(tip, &document, Vec::new(), "notification sent")?;
             }
             Ok(())

@@ -454,9 +454,9 @@ pub fn the_job_of_a_dead_process_is_free_at_once(stage: &dyn Stage) {
     assert_nothing(stage.open().as_ref());
 }
 
-/// Returns the ids of the jobs whose notifications `teller` claims now.
-fn untold(queue: &dyn Queue, teller: Option<&Owner>) -> Vec<JobId> {
-    queue.claim_notifications(teller).unwrap().iter().map(|job| job.id).collect()
+/// Returns the ids of the jobs whose notifications `sender` claims now.
+fn pending_notifications(queue: &dyn Queue, sender: Option<&Owner>) -> Vec<JobId> {
+    queue.claim_notifications(sender).unwrap().iter().map(|job| job.id).collect()
 }
 
 pub fn what_is_to_be_told_is_remembered_until_it_was(stage: &dyn Stage) {
@@ -473,28 +473,28 @@ pub fn what_is_to_be_told_is_remembered_until_it_was(stage: &dyn Stage) {
         }
     }
     assert_eq!(
-        ended.iter().map(|job| job.untold.is_some()).collect::<Vec<_>>(),
+        ended.iter().map(|job| job.pending_notification.is_some()).collect::<Vec<_>>(),
         [false, true, true, false, false]
     );
     let wanted = [ended[1].id, ended[2].id];
     // At first only the handle that ended the job may claim its notification, later others may.
     let other = stage.open();
-    assert!(untold(other.as_ref(), None).is_empty());
+    assert!(pending_notifications(other.as_ref(), None).is_empty());
     stage.pass(PendingNotification::PATIENCE + secs(1));
-    assert_eq!(untold(other.as_ref(), None), wanted);
-    assert!(untold(queue.as_ref(), None).is_empty());
+    assert_eq!(pending_notifications(other.as_ref(), None), wanted);
+    assert!(pending_notifications(queue.as_ref(), None).is_empty());
     // The process that claimed the notifications may crash, too.
     stage.pass(PendingNotification::PATIENCE + secs(1));
-    assert_eq!(untold(queue.as_ref(), None), wanted);
+    assert_eq!(pending_notifications(queue.as_ref(), None), wanted);
     queue.mark_notified(ended[1].id, ended[1].token).unwrap();
     // A mark for another attempt is ignored.
     queue.mark_notified(ended[2].id, ended[2].token + 1).unwrap();
     stage.pass(PendingNotification::PATIENCE + secs(1));
-    assert_eq!(untold(other.as_ref(), None), wanted[1..]);
+    assert_eq!(pending_notifications(other.as_ref(), None), wanted[1..]);
     queue.mark_notified(ended[2].id, ended[2].token).unwrap();
     stage.pass(PendingNotification::PATIENCE + secs(1));
-    assert!(untold(other.as_ref(), None).is_empty());
-    assert_eq!(queue.get(ended[2].id).unwrap().untold, None);
+    assert!(pending_notifications(other.as_ref(), None).is_empty());
+    assert_eq!(queue.get(ended[2].id).unwrap().pending_notification, None);
 }
 
 pub fn what_a_dead_process_should_have_told_another_tells(stage: &dyn Stage) {
@@ -519,9 +519,9 @@ pub fn what_a_dead_process_should_have_told_another_tells(stage: &dyn Stage) {
     }
     assert_nothing(queue.as_ref());
     assert_eq!(queue.get(id).unwrap().state, JobState::PermanentlyFailed);
-    assert_eq!(untold(queue.as_ref(), Some(&dead)), [jobs[1], id]);
-    assert_eq!(untold(queue.as_ref(), Some(&me)), [jobs[1], id]);
-    assert!(untold(stage.open().as_ref(), Some(&me)).is_empty());
+    assert_eq!(pending_notifications(queue.as_ref(), Some(&dead)), [jobs[1], id]);
+    assert_eq!(pending_notifications(queue.as_ref(), Some(&me)), [jobs[1], id]);
+    assert!(pending_notifications(stage.open().as_ref(), Some(&me)).is_empty());
 }
 
 pub fn what_is_tried_again_is_not_told_any_more(stage: &dyn Stage) {
@@ -529,9 +529,9 @@ pub fn what_is_tried_again_is_not_told_any_more(stage: &dyn Stage) {
     queue.enqueue(free()).unwrap();
     let claim = take(queue.as_ref(), "w");
     queue.end(&claim, &failed(false)).unwrap();
-    assert_eq!(queue.retry(claim.job.id).unwrap().untold, None);
+    assert_eq!(queue.retry(claim.job.id).unwrap().pending_notification, None);
     stage.pass(PendingNotification::PATIENCE + secs(1));
-    assert!(untold(queue.as_ref(), None).is_empty());
+    assert!(pending_notifications(queue.as_ref(), None).is_empty());
 }
 
 pub fn who_ends_a_backup_may_take_the_next_of_its_database(stage: &dyn Stage) {
