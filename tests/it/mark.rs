@@ -123,8 +123,11 @@ fn a_role_without_the_permission_is_told_the_grant() {
     sandbox.git(["config", "pggit.main.url", &url]);
     let output = sandbox.pggit(["mark"]).fails(14).stderr_text();
     assert!(output.contains("GRANT SET ON PARAMETER \"pggit.commit\""), "{output}");
-    cluster.psql("postgres", &format!("grant set on parameter pggit.commit to \"{dbname}_r\""));
-    let _ = sandbox.pggit(["mark"]).success();
+    // Before PostgreSQL 15 nobody can grant it.
+    if cluster.psql("postgres", "select current_setting('server_version_num')::int >= 150000") == "t" {
+        cluster.psql("postgres", &format!("grant set on parameter pggit.commit to \"{dbname}_r\""));
+        let _ = sandbox.pggit(["mark"]).success();
+    }
 }
 
 #[test]

@@ -184,9 +184,8 @@ fn large_objects_are_in_the_transactions_of_the_dump() {
     let target = Db::new("UTF8");
     target.restore(&dump).unwrap();
     assert_eq!(target.sql("select convert_from(lo_get(4711), 'UTF8')"), "abc");
-    let there =
-        "select count(*) from pg_largeobject_metadata; select count(*) from pg_class where relname = 'names'";
-    assert_eq!(target.sql(there), "2\n1");
+    let there = "select (select count(*) from pg_largeobject_metadata), (select count(*) from pg_class where relname = 'names')";
+    assert_eq!(target.sql(there), "2|1");
     for end in ["COMMIT WORK;", "COMMIT;", "BEGIN;", "ROLLBACK;", "START TRANSACTION;", "END;"] {
         let error = Db::new("UTF8").restore(&with_end(&dump, end)).unwrap_err();
         assert!(error.to_string().contains("a dump that begins or ends transactions"), "{end}: {error}");
@@ -247,7 +246,7 @@ fn what_cannot_be_restored_is_left_out_on_request() {
         "CREATE VIEW public.v AS SELECT ...: relation \"public.names\" does not exist",
     ];
     assert_eq!(left_out, expected);
-    assert_eq!(target.sql("select id from other; select convert_from(lo_get(4711), 'UTF8')"), "7\nabc");
+    assert_eq!(target.sql("select (select id from other), convert_from(lo_get(4711), 'UTF8')"), "7|abc");
     assert!(load(&Db::new("UTF8"), &dump, LoadOptions::default()).is_err());
     // Of a large object only the first error is shown. Its transaction is rolled back.
     let text = String::from_utf8(source.dump(None)).unwrap();

@@ -61,8 +61,8 @@ fn objects_that_cannot_be_restored_are_left_out_on_request() {
         );
         let copy = history.copy();
         assert_eq!(
-            history.cluster.psql(&copy, "select count(*) from other; select count(*) from orders"),
-            "2\n100"
+            history.cluster.psql(&copy, "select (select count(*) from other), (select count(*) from orders)"),
+            "2|100"
         );
         assert_eq!(history.cluster.psql(&copy, "select current_setting('pggit.commit', true) is null"), "t");
         assert_eq!(databases(&history), "0", "no temporary database is left");
@@ -178,7 +178,10 @@ fn tablespaces_are_left_out_on_request() {
         assert_eq!(restored["proof"]["level"], "recorded-schema", "{restored}");
         assert_eq!(restored["schema_difference"], Value::Null);
         let spaced = "select count(*) from pg_class where relnamespace = 'public'::regnamespace and reltablespace <> 0";
-        assert_eq!(other.psql(&history.copy(), &format!("{spaced}; select count(*) from m")), "0\n1");
+        assert_eq!(
+            other.psql(&history.copy(), &format!("select ({spaced}), (select count(*) from m)")),
+            "0|1"
+        );
         other.psql("postgres", &format!("drop database {}", history.copy()));
     }
     let server = other.url("postgres");
