@@ -196,14 +196,20 @@ fn liquibase(text: &str, name: &str) -> Result<Script, String> {
         .to_ascii_lowercase()
         .contains("logicalfilepath")
         .then(|| "it has a logicalFilePath, which is not read".to_owned());
+    let mut keeps_comments = false;
+    let mut has_comments = false;
     let sql = lines_of(text, |line| {
-        let Some(comment) = line.trim().strip_prefix("--") else { return is_ours };
+        let Some(comment) = line.trim().strip_prefix("--") else {
+            has_comments |= is_ours && (line.contains("--") || line.contains("/*"));
+            return is_ours;
+        };
         let mut words = comment.split_whitespace();
         let word = words.next().unwrap_or_default().to_ascii_lowercase();
         match word.as_str() {
             "changeset" => {
                 is_ours = words.next() == Some(name);
                 if is_ours {
+                    keeps_comments = line.to_ascii_lowercase().contains("stripcomments:false");
                     match is_without_transaction(words) {
                         Ok(without) => no_transaction = without,
                         Err(reason) => refused = Some(reason),
@@ -214,12 +220,20 @@ fn liquibase(text: &str, name: &str) -> Result<Script, String> {
                 refused = Some(format!("only Liquibase evaluates '{word}'"));
             }
             "property" => refused = Some("only Liquibase replaces properties".to_owned()),
-            _ => {}
+            word if word.starts_with("comment") || word.starts_with("rollback") => {}
+            _ => has_comments |= is_ours,
         }
         is_ours && !word.starts_with("rollback")
     });
     match refused {
         Some(reason) => Err(reason),
+        // Liquibase changes the statements, also the bodies of functions.
+        None if has_comments && !keeps_comments => {
+            Err("it has comments, which only Liquibase removes (stripComments)".to_owned())
+        }
+        None if sql.contains('\r') => {
+            Err("it has line ends of Windows, which only Liquibase changes".to_owned())
+        }
         None if sql.contains("${") => Err("it has a property, which only Liquibase replaces".to_owned()),
         None => Ok(Script { sql, no_transaction }),
     }
@@ -372,6 +386,14 @@ mod tests {
         }
         let text = "--liquibase formatted sql\n--changeset a:1\n--preconditions onFail:HALT\nx;\n";
         assert!(refused(Tool::Liquibase, text).contains("preconditions"));
+        let liquibase = |attribute: &str, body: &str| {
+            format!("--liquibase formatted sql\n--changeset a:1{attribute}\n--comment: why\n{body}\n")
+        };
+        for body in ["select 1; -- why", "-- why\nselect 1;", "select /* why */ 1;"] {
+            assert!(refused(Tool::Liquibase, &liquibase("", body)).contains("comments"), "{body}");
+            of(Tool::Liquibase, &liquibase(" stripComments:false", body));
+        }
+        assert!(refused(Tool::Liquibase, &liquibase("", "select 1;\r\nselect 2;")).contains("line ends"));
         assert!(refused(Tool::Rails, "x").contains("only rails"));
         assert!(refused(Tool::Atlas, "x").contains("only atlas"));
         assert!(refused(Tool::Sqlx, "version https://git-lfs.github.com/spec/v1\n").contains("LFS"));

@@ -99,6 +99,15 @@ impl StateChange {
 }
 
 impl Tool {
+    /// Returns the other tables that the tool creates in the schema of its table.
+    pub fn companions(self) -> &'static [&'static str] {
+        match self {
+            Self::Liquibase => &["databasechangeloglock"],
+            Self::Supabase => &["seed_files"],
+            _ => &[],
+        }
+    }
+
     /// Returns the statements by which the tool creates its table in an empty database; `None` if this program
     /// does not create it. `is_wide` is true if a version needs the type `bigint`.
     pub fn state_table_sql(self, is_wide: bool) -> Option<String> {

@@ -301,6 +301,7 @@ impl<'a> PostRestore<'a> {
     ) -> Result<Option<(String, Migration)>, Error> {
         let client = Client::connect(target, "git-pggit")?;
         let Some(found) = FoundTable::find(&client, tool)? else { return Ok(None) };
+        let companions = found.tool().companions();
         let (schema, name) = (found.table.schema, found.table.name);
         let owner = format!(
             "SELECT pg_catalog.pg_get_userbyid(nspowner) FROM pg_catalog.pg_namespace WHERE nspname = {}",
@@ -315,7 +316,15 @@ impl<'a> PostRestore<'a> {
             }
         };
         let mut dump = DumpSpec::of_schema(&client, self.alone)?;
-        dump.options.tables = vec![TableName { schema: Some(schema.clone()), name: name.clone() }];
+        let table = |name: &str| TableName { schema: Some(schema.clone()), name: name.to_owned() };
+        dump.options.tables = vec![table(&name)];
+        for companion in companions {
+            let qualified = format!("{}.{}", quote_ident(&schema), quote_ident(companion));
+            let exists = format!("SELECT pg_catalog.to_regclass({}) IS NOT NULL", quote_literal(&qualified));
+            if client.is_true(&exists)? == Some(true) {
+                dump.options.tables.push(table(companion));
+            }
+        }
         let ddl = self.programs.for_server(major).schema_sql(&dump)?;
         let ignored = IgnoreInDiff::of(self.options);
         for line in String::from_utf8_lossy(&ddl).lines().filter(|line| !ignored.includes(line)) {

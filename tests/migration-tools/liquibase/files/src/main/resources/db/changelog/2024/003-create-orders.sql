@@ -10,7 +10,7 @@ CREATE TABLE orders (
 );
 --rollback DROP TABLE orders;
 
---changeset bo:orders-rows context:!bare
+--changeset bo:orders-rows
 --comment: two customers; three orders
 INSERT INTO customers (id, email, name) VALUES (1, 'ada@example.com', 'Ada'), (2, 'bo@example.com', 'Bo');
 INSERT INTO orders (customer_id, product_id, quantity, ordered_at) VALUES
