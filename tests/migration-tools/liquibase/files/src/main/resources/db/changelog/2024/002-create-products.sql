@@ -1,6 +1,6 @@
 --liquibase formatted sql
 
---changeset bo:create-products
+--changeset bo:create-products stripComments:false
 --comment: The catalogue
 CREATE TABLE products (
     id integer PRIMARY KEY,
@@ -9,7 +9,7 @@ CREATE TABLE products (
 );
 --rollback DROP TABLE products;
 
---changeset bo:products-rows
+--changeset bo:products-rows stripComments:false
 INSERT INTO products (id, name, price_cents) VALUES (1, 'tea; green', 450), (2, 'cup -- blue', 1200),
     (3, 'pot /* iron */ it''s heavy', 8900);
 --rollback DELETE FROM products;

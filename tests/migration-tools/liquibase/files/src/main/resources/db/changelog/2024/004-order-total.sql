@@ -1,6 +1,6 @@
 --liquibase formatted sql
 
---changeset ada:order_total splitStatements:false
+--changeset ada:order_total splitStatements:false stripComments:false
 CREATE FUNCTION order_total(wanted integer) RETURNS bigint
 LANGUAGE plpgsql STABLE
 AS $function$

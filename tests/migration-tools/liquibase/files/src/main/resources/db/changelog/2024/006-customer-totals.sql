@@ -1,6 +1,6 @@
 --liquibase formatted sql
 
---changeset ada:customer_totals runOnChange:true
+--changeset ada:customer_totals runOnChange:true stripComments:false
 CREATE OR REPLACE VIEW customer_totals AS
     SELECT id, name, order_total(id) AS total_cents
     FROM customers;
