@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::files::Files;
+use super::files::{Files, join, relative_to};
 use super::tool::Tool;
 
 /// The migration tool of a commit, and the directory of its files.
@@ -43,10 +43,7 @@ pub struct MigrationSettings {
 
 impl MigrationSettings {
     fn includes(&self, directory: &str) -> bool {
-        let within = |wanted: &String| {
-            let rest = directory.strip_prefix(wanted.as_str());
-            wanted.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
+        let within = |wanted: &String| directory == wanted || relative_to(wanted, directory).is_some();
         self.directories.is_empty() || self.directories.iter().any(within)
     }
 }
@@ -88,8 +85,7 @@ fn topmost(mut found: Vec<Layout>) -> Vec<Layout> {
     let below = |inner: &Layout, outer: &Layout| {
         inner.tool == outer.tool
             && inner.directory != outer.directory
-            && (outer.directory.is_empty()
-                || inner.directory.strip_prefix(&outer.directory).is_some_and(|rest| rest.starts_with('/')))
+            && relative_to(&outer.directory, &inner.directory).is_some()
     };
     let all = found.clone();
     found.retain(|layout| !all.iter().any(|outer| below(layout, outer)));
@@ -143,8 +139,9 @@ impl<'a> Tree<'a> {
     }
 
     fn text(&self, directory: &str, name: &str) -> String {
-        let path = if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") };
-        (self.read)(&path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+        (self.read)(&join(directory, name))
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .unwrap_or_default()
     }
 
     /// Returns the contents of the files `name` in a directory and those above it.
@@ -207,8 +204,7 @@ impl<'a> Tree<'a> {
     /// directory: those of drizzle beside its journal, the scripts of Sqitch, the current migration of
     /// graphile-migrate.
     fn belongs_to_another(&self, directory: &str) -> bool {
-        let at =
-            |name: &str| if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") };
+        let at = |name: &str| join(directory, name);
         let sqitch = directory.match_indices('/').map(|(at, _)| &directory[..at]).chain([""]);
         self.has_file(&at("meta"), "_journal.json")
             || self.directories.contains_key(at("committed").as_str())

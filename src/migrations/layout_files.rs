@@ -70,7 +70,3 @@ pub(super) fn read_text(path: &str, read: Read<'_>) -> Result<String, String> {
     let content = read(path)?;
     text_of(&content).map(str::to_owned)
 }
-
-pub(super) fn join(directory: &str, name: &str) -> String {
-    if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") }
-}

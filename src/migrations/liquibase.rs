@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::files::Files;
+use quick_xml::XmlVersion;
+use quick_xml::events::Event;
+
+use super::files::{Files, join, relative_to};
 use super::layout::{Layout, Read, is_formatted_sql};
-use super::layout_files::{LayoutFile, Named, below, file_name, is_skipped, join, read_text};
+use super::layout_files::{LayoutFile, Named, below, file_name, is_skipped, read_text};
 use super::migration::Kind;
 
 /// Formatted SQL has one migration for each change set. Other changelogs may only include files. The tool
@@ -77,46 +80,52 @@ fn includes(text: &str) -> Option<Vec<Include>> {
     if text.trim_start().starts_with('<') { xml_includes(text) } else { yaml_includes(text) }
 }
 
-/// Sets an attribute of an include. Returns `None` if it decides whether the file is included.
+/// Sets an attribute of an include. Returns `None` if it is not understood, or decides whether the file is
+/// included.
 fn set(include: &mut Include, name: &str, value: &str) -> Option<()> {
     match name {
         "file" | "path" => include.path = value.to_owned(),
-        "relativeToChangelogFile" => include.is_relative = value == "true",
-        "errorIfMissingOrEmpty" | "minDepth" => {}
+        "relativeToChangelogFile" => include.is_relative = value.parse().ok()?,
+        "errorIfMissingOrEmpty" => {}
         _ => return None,
     }
     Some(())
 }
 
-/// Reads the tags of a changelog in XML.
+/// Reads the elements of a changelog in XML.
 fn xml_includes(text: &str) -> Option<Vec<Include>> {
     let mut found = Vec::new();
-    let mut rest = text;
-    while let Some(at) = rest.find('<') {
-        rest = &rest[at..];
-        if rest.starts_with("<!--") {
-            rest = &rest[rest.find("-->")? + 3..];
-            continue;
-        }
-        let end = rest.find('>')?;
-        let tag = rest[1..end].trim_end_matches('/').trim();
-        rest = &rest[end + 1..];
-        let (name, attributes) = tag.split_once(char::is_whitespace).unwrap_or((tag, ""));
-        match name {
-            "?xml" | "databaseChangeLog" if !attributes.contains("logicalFilePath") => {}
-            "/databaseChangeLog" | "/include" | "/includeAll" => {}
-            "include" | "includeAll" => {
-                let mut include = Include { is_all: name == "includeAll", ..Include::default() };
-                let mut parts = attributes.split('"');
-                while let (Some(name), Some(value)) = (parts.next(), parts.next()) {
-                    set(&mut include, name.trim().trim_end_matches('=').trim(), value)?;
+    let mut has_begun = false;
+    let mut reader = quick_xml::Reader::from_str(text);
+    loop {
+        match reader.read_event().ok()? {
+            Event::Start(element) | Event::Empty(element) => match element.name().as_ref() {
+                b"databaseChangeLog" if !has_begun => {
+                    has_begun = true;
+                    let names: Result<Vec<_>, _> =
+                        element.attributes().map(|it| it.map(|it| it.key.as_ref().to_vec())).collect();
+                    if !names.ok()?.iter().all(|name| name.starts_with(b"xmlns") || name.starts_with(b"xsi:"))
+                    {
+                        return None;
+                    }
                 }
-                found.push(include);
-            }
+                name @ (b"include" | b"includeAll") if has_begun => {
+                    let mut include = Include { is_all: name == b"includeAll", ..Include::default() };
+                    for attribute in element.attributes() {
+                        let attribute = attribute.ok()?;
+                        let value = attribute.normalized_value(XmlVersion::default()).ok()?;
+                        set(&mut include, std::str::from_utf8(attribute.key.as_ref()).ok()?, &value)?;
+                    }
+                    found.push(include);
+                }
+                _ => return None,
+            },
+            Event::Text(text) if text.iter().all(u8::is_ascii_whitespace) => {}
+            Event::End(_) | Event::Comment(_) | Event::Decl(_) => {}
+            Event::Eof => return has_begun.then_some(found),
             _ => return None,
         }
     }
-    Some(found)
 }
 
 /// Reads a changelog in YAML, line by line: a list of includes, each with its attributes below it.
@@ -162,7 +171,7 @@ fn ordered<'a>(
         let full = join(directory, path);
         let fits = |known: &str| match (is_relative, is_all) {
             (true, false) => known == full,
-            (true, true) => known.strip_prefix(&full).is_some_and(|rest| rest.starts_with('/')),
+            (true, true) => relative_to(&full, known).is_some(),
             // It begins in a directory that the configuration of Liquibase names.
             (false, false) => known == path || known.ends_with(&format!("/{path}")),
             (false, true) => known.starts_with(&format!("{path}/")) || known.contains(&format!("/{path}/")),
@@ -217,6 +226,8 @@ mod tests {
         let xml = "<?xml version=\"1.0\"?>\n<!-- <sql/> --><databaseChangeLog xmlns=\"x\">\n<include file=\"b/2.sql\" relativeToChangelogFile=\"true\"/>\n</databaseChangeLog>\n";
         // A file that is not included is no migration.
         assert_eq!(names(&history(Some(("db/root.xml", xml)))), ["ada:3"]);
+        let quotes = "<databaseChangeLog><include file = 'b/2.sql' relativeToChangelogFile = 'true'></include><includeAll path='db/&#97;'/></databaseChangeLog>";
+        assert_eq!(names(&history(Some(("db/root.xml", quotes)))), ["ada:3", "ada:1", "ada:2"]);
     }
 
     #[test]
@@ -224,6 +235,13 @@ mod tests {
         for text in [
             "<databaseChangeLog><changeSet id=\"1\" author=\"a\"/></databaseChangeLog>",
             "<databaseChangeLog><include file=\"b/2.sql\" context=\"test\"/></databaseChangeLog>",
+            "<databaseChangeLog><include file=\"b/2.sql\" relativeToChangelogFile=\"yes\"/></databaseChangeLog>",
+            "<databaseChangeLog><includeAll path=\"db/a\" minDepth=\"2\"/></databaseChangeLog>",
+            "<databaseChangeLog logicalFilePath=\"x\"><include file=\"b/2.sql\"/></databaseChangeLog>",
+            "<databaseChangeLog><include file=\"&name;\"/></databaseChangeLog>",
+            "<databaseChangeLog><include file=\"b/2.sql\"></databaseChangeLog>",
+            "<!-- nothing -->",
+            "databaseChangeLog:\n  - include:\n      file: b/2.sql\n      relativeToChangelogFile: yes\n",
             "databaseChangeLog:\n  - changeSet:\n      id: 1\n",
             "databaseChangeLog:\n  - include:\n      file: missing.sql\n",
             "databaseChangeLog:\n  - include:\n      file: ../2.sql\n",

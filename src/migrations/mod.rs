@@ -27,7 +27,7 @@ mod version;
 
 pub use checksum::unix_lines;
 pub use compare::{Comparison, MigrationState, State, compare};
-pub use files::{Files, is_note};
+pub use files::{Files, is_note, join, relative_to};
 pub use history::MigrationHistory;
 pub use layout::{Ambiguous, Layout, MigrationSettings, Read, detect};
 pub use migration::{Kind, MigrationFile, Problem};

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::files::Files;
+use super::files::{Files, join};
 use super::layout::{Layout, Read};
-use super::layout_files::{LayoutFile, Named, below, file_name, is_skipped, join, read_text};
+use super::layout_files::{LayoutFile, Named, below, file_name, is_skipped, read_text};
 use super::liquibase::liquibase;
 use super::migration::Kind;
 use super::tool::Tool;

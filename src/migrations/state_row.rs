@@ -1,5 +1,6 @@
 //! The row by which a tool records a migration that it has run.
 
+use super::files::relative_to;
 use super::migration::{Kind, MigrationFile};
 use super::tool::Tool;
 
@@ -198,7 +199,7 @@ fn refinery_checksum(migration: &MigrationFile, is_wide: bool) -> Result<String,
 /// Flyway, JdbcTableSchemaHistory: the rank is the next number, and the script is the path below the location.
 fn flyway(migration: &MigrationFile, checksum: String, directory: &str) -> Vec<(&'static str, StateValue)> {
     use StateValue::{Expression, Text};
-    let script = migration.path.strip_prefix(directory).unwrap_or(&migration.path).trim_start_matches('/');
+    let script = relative_to(directory, &migration.path).unwrap_or(&migration.path);
     let kind = if migration.kind == Kind::Baseline { "SQL_BASELINE" } else { "SQL" };
     let mut values = vec![
         ("installed_rank", Expression("(SELECT COALESCE(max(installed_rank), 0) + 1 FROM $table)")),

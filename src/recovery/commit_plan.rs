@@ -17,7 +17,7 @@ use crate::domain::DatabaseName;
 use crate::git::{Directory, EntryKind, Oid, PathPatterns, Repository};
 use crate::ledger::{Entry, Ledger};
 use crate::migrations::{
-    Divergence, MigrationFile, MigrationHistory, RecordedState, Tool, is_note, unix_lines,
+    Divergence, MigrationFile, MigrationHistory, RecordedState, Tool, is_note, relative_to, unix_lines,
 };
 use crate::tools::Migration;
 use crate::workspace::Error as WorkspaceError;
@@ -300,10 +300,7 @@ impl<'a> CommitPlanner<'a> {
         history: &MigrationHistory,
     ) -> Result<Vec<String>, Error> {
         let is_in = |path: &String| {
-            history.layouts.iter().any(|layout| {
-                let rest = path.strip_prefix(&layout.directory);
-                rest.is_some_and(|rest| layout.directory.is_empty() || rest.starts_with('/'))
-            })
+            history.layouts.iter().any(|layout| relative_to(&layout.directory, path).is_some())
         };
         let mut others = self.differing(from, database, None)?;
         others.retain(|path| !is_in(path) && !is_note(path.rsplit('/').next().unwrap_or(path)));
@@ -458,10 +455,7 @@ impl<'a> CommitPlanner<'a> {
         directory: Option<&str>,
     ) -> Result<Vec<String>, Error> {
         let (repository, paths) = (self.repository, self.config.schema_paths(&database.name)?);
-        let is_below = |path: &str| {
-            let rest = directory.and_then(|directory| path.strip_prefix(directory));
-            rest.is_some_and(|rest| rest.starts_with('/'))
-        };
+        let is_below = |path: &str| directory.is_some_and(|directory| relative_to(directory, path).is_some());
         let mut differ = Vec::new();
         let (old, new) = (repository.commit(from)?.tree, repository.commit(self.commit)?.tree);
         repository.differs_where(Some(old), Some(new), &mut |path| {

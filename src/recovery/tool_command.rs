@@ -3,7 +3,7 @@
 //! The command runs code of the commit. Therefore it is used only if the user's own configuration names the
 //! tool.
 
-use crate::migrations::{Layout, Tool};
+use crate::migrations::{Layout, Tool, join};
 
 /// The usual command of a tool.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,9 +37,7 @@ pub(super) fn usual_command(layout: &Layout, has_file: &dyn Fn(&str) -> bool) ->
     // The file is in the directory of the migrations, or in one above it.
     let mut at = Some(layout.directory.as_str());
     while let Some(directory) = at {
-        let path =
-            |name: &str| if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") };
-        if file.iter().any(|name| has_file(&path(name))) {
+        if file.iter().any(|name| has_file(&join(directory, name))) {
             let words = words.iter().map(|word| (*word).to_owned()).collect();
             return Some(UsualCommand { words, directory: directory.to_owned() });
         }

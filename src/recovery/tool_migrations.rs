@@ -5,7 +5,7 @@
 
 use crate::migrations::{
     Comparison, Kind, MigrationFile, MigrationHistory, Read, RunFacts, Script, State, StateChange,
-    StateValue, Tool, compare, liquibase_path,
+    StateValue, Tool, compare, liquibase_path, relative_to,
 };
 use crate::pg::{Client, ConnInfo, Table, quote_ident, quote_literal};
 use crate::tools::{Migration, run_migrations};
@@ -16,7 +16,7 @@ use super::Error;
 const APPLICATION: &str = "git-pggit";
 /// The number of migrations that an error names.
 const NAMED_MAX: usize = 3;
-/// The largest number of paths of Liquibase that are read, in bytes.
+/// The largest size of all paths of Liquibase that are read, in bytes.
 const PATHS_BYTES_MAX: usize = 16 << 20;
 
 /// Migrations of a migration tool.
@@ -214,7 +214,7 @@ impl ToolMigrations {
     /// Returns the statement that records a migration.
     fn record(&self, one: &ToolMigration, table: &FoundTable, known: &Known) -> Result<String, Error> {
         let tool = self.tool();
-        let is_of = |directory: &&str| one.file.path.starts_with(*directory);
+        let is_of = |directory: &&str| relative_to(directory, &one.file.path).is_some();
         let directory = self.history.layouts.iter().map(|layout| layout.directory.as_str()).find(is_of);
         let facts = RunFacts {
             directory: directory.unwrap_or_default(),
