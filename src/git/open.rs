@@ -21,8 +21,9 @@ impl Repository {
     /// # Errors
     ///
     /// Fails if there is no repository, if it belongs to another user and is not in `safe.directory`, or if
-    /// `safe.bareRepository` forbids the bare repository in which `directory` is. The message is that of the `git` program, because people know it: `not a git
-    /// repository`, or `detected dubious ownership` with the remedy.
+    /// `safe.bareRepository` forbids the bare repository in which `directory` is. The message is that of the
+    /// `git` program, because people know it: `not a git repository`, or `detected dubious ownership` with the
+    /// remedy.
     pub fn discover(directory: &Path) -> Result<Self, Error> {
         // Like git, accept ceilings (GIT_CEILING_DIRECTORIES) that are no parents of `directory`.
         let options =
